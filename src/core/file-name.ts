@@ -1,0 +1,46 @@
+import { replaceControlCharacters } from './object-key.js'
+
+/** Bytes of UTF-8; what every common file system takes. */
+const maxNameBytes = 255
+const maxSlugLength = 100
+const fallbackName = 'file'
+
+/**
+ * A client's file name, safe to keep and to show: no path, no control characters, at most 255 bytes of UTF-8 with the
+ * extension kept. Never empty.
+ */
+export function displayName(given: string | undefined): string {
+  const base = (given ?? '').split(/[/\\]/).at(-1) as string
+  const name = replaceControlCharacters(base, '').normalize('NFC').trim()
+  if (name === '' || name === '.' || name === '..') return fallbackName
+  if (Buffer.byteLength(name) <= maxNameBytes) return name
+  const extension = extensionOf(name)
+  const suffix = extension === '' ? '' : `.${extension}`
+  let stem = name.slice(0, name.length - suffix.length)
+  while (Buffer.byteLength(stem) + Buffer.byteLength(suffix) > maxNameBytes) {
+    stem = [...stem].slice(0, -1).join('')
+  }
+  return `${stem.trimEnd()}${suffix}`
+}
+
+/** The extension of a name in lower case and without its dot: 1 to 10 ASCII letters and digits, otherwise `''`. */
+export function extensionOf(name: string): string {
+  return /[^.]\.([a-z0-9]{1,10})$/i.exec(name)?.[1]?.toLowerCase() ?? ''
+}
+
+/**
+ * The name as a part of a key: ASCII letters, digits, `.`, `-`, `_`; accents dropped, the extension kept. What has
+ * no such letter becomes `file`, so `报告.pdf` gives `file.pdf`.
+ */
+export function slugName(name: string): { base: string; extension: string } {
+  const extension = extensionOf(name)
+  const stem = extension === '' ? name : name.slice(0, -(extension.length + 1))
+  const base = stem
+    .normalize('NFKD')
+    .replace(/\p{M}+/gu, '')
+    .replace(/[^A-Za-z0-9._-]+/g, '-')
+    .replace(/\.{2,}/g, '.')
+    .slice(0, maxSlugLength)
+    .replace(/^[.-]+|[.-]+$/g, '')
+  return { base: base === '' ? fallbackName : base, extension }
+}

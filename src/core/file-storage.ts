@@ -1,0 +1,158 @@
+import type { Readable } from 'node:stream'
+
+/** What a storage keeps of an object it has just stored. */
+export interface StoredObject {
+  /** Bytes. */
+  size: number
+  /** The store's entity tag, without quotes, where it gives one. */
+  etag: string | null
+  /** `algorithm:value`, such as `crc32:…` in base64: the checksum of the whole object, where one was computed. */
+  checksum: string | null
+}
+
+/** What a store says of an object that is there. */
+export interface ObjectStat {
+  /** Bytes. */
+  size: number
+  etag: string | null
+  contentType: string | null
+  lastModified: Date | null
+  /** As in `StoredObject`, where the store keeps one of the whole object. */
+  checksum: string | null
+}
+
+export interface ListedObject {
+  key: string
+  /** Bytes. */
+  size: number
+  lastModified: Date | null
+}
+
+/** An object that `deleteMany` could not delete, and why. */
+export interface DeleteFailure {
+  key: string
+  error: unknown
+}
+
+/** What the store keeps with an object, in S3's own words. Applied alike to a single PUT and to multipart. */
+export interface ObjectParams {
+  ACL?: string
+  BucketKeyEnabled?: boolean
+  CacheControl?: string
+  /** Default: `attachment` with the file's name. */
+  ContentDisposition?: string
+  ContentEncoding?: string
+  ContentLanguage?: string
+  Expires?: Date
+  Metadata?: Record<string, string>
+  SSEKMSEncryptionContext?: string
+  SSEKMSKeyId?: string
+  ServerSideEncryption?: string
+  StorageClass?: string
+  /** Tags by name; encoded as S3 wants them. */
+  Tagging?: Record<string, string>
+}
+
+/** What is known of a file when its object parameters are asked for. */
+export interface ObjectParamsContext {
+  key: string
+  name: string
+  contentType: string | null
+}
+
+export type ObjectParamsOption = ObjectParams | ((file: ObjectParamsContext) => ObjectParams)
+
+export interface PutOptions {
+  contentType?: string
+  /**
+   * The most bytes that can come, where that is known: a request's Content-Length, a file's size, a limit.
+   * A storage may choose its part size by it.
+   */
+  atMostBytes?: number
+  params?: ObjectParams
+  /**
+   * Whether the key was drawn at random, so that nobody else's object can be there and an object of unknown
+   * outcome may be deleted.
+   */
+  isKeyUnique?: boolean
+  signal?: AbortSignal
+  /** Called with the bytes that the store has confirmed so far. */
+  onStored?: (bytes: number) => void
+}
+
+export interface OpenOptions {
+  /** First byte, counted from 0. */
+  start?: number
+  /** Last byte, included, as in HTTP's Range. */
+  end?: number
+  signal?: AbortSignal
+}
+
+export interface UrlOptions {
+  /** The URL's longest life in seconds; at most 604,800 (7 days, the limit of Signature Version 4). */
+  expiresInSeconds?: number
+  /** @default 'attachment' */
+  disposition?: 'attachment' | 'inline'
+  /** The name a browser saves the file under. */
+  downloadName?: string
+  /** The `Content-Type` of the answer. */
+  contentType?: string
+}
+
+export interface SignedUrl {
+  url: string
+  /** When the URL ends; null for one that does not. */
+  expiresAt: Date | null
+  /** Until when the same call gives the same URL. */
+  refreshAt: Date
+}
+
+/**
+ * Where objects live: Django's Storage. Everything above it, uploads and entities alike, knows a store by this alone.
+ * `lintStorage()` of `typeorm-s3-file/testing` checks an implementation.
+ */
+export interface FileStorage {
+  /** What every key written here starts with: `''`, or a path without a leading and with a closing slash. */
+  readonly keyPrefix: string
+
+  /** Object parameters that this storage puts on every file, or a function that says them. */
+  readonly objectParams?: ObjectParamsOption
+
+  /**
+   * Stores all that `body` yields under `key` and resolves when the store has confirmed it. If `body` fails, nothing
+   * is stored and the promise rejects with the body's own error; an existing object is never overwritten where
+   * the store can tell. On a failure `body` may be left unread or destroyed.
+   *
+   * @throws StorageError `key-taken`, or what the store answered; the signal's reason when aborted.
+   */
+  put(key: string, body: Readable, options?: PutOptions): Promise<StoredObject>
+
+  /**
+   * The bytes of an object, or of a range of it. Whoever calls ends or destroys the stream.
+   *
+   * @throws StorageError `object-not-found`.
+   */
+  open(key: string, options?: OpenOptions): Promise<Readable>
+
+  /** What the store says of an object, or null when it is not there. */
+  stat(key: string): Promise<ObjectStat | null>
+
+  /** Deletes an object; one that is not there is no error. */
+  delete(key: string): Promise<void>
+
+  /** Deletes any number of objects and resolves with those it could not delete. */
+  deleteMany(keys: Iterable<string>): Promise<DeleteFailure[]>
+
+  /**
+   * Copies an object within the storage, its content type and parameters with it.
+   *
+   * @throws StorageError `object-not-found`, `key-taken`.
+   */
+  copy(from: string, to: string): Promise<void>
+
+  /** Objects whose key starts with `prefix` and sorts after `after`, in the order of the keys' UTF-8 bytes. */
+  list(options?: { prefix?: string; after?: string }): AsyncIterable<ListedObject>
+
+  /** A URL that serves the object to whoever has it. Does not ask the store whether the object is there. */
+  url(key: string, options?: UrlOptions): Promise<SignedUrl>
+}

@@ -1,0 +1,54 @@
+import { ConfigurationError } from './errors.js'
+
+/** The longest key in bytes of UTF-8 (Amazon S3 User Guide, "Naming Amazon S3 objects"). */
+export const maxKeyBytes = 1024
+
+// C0, DEL, C1, and the separators and overrides that make a text show as another one.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it looks for
+const controlCharacters = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/
+
+/** Whether a text could be an object's key at all: what a store accepts, not what this package would make. */
+export function isValidKey(key: string): boolean {
+  return key !== '' && Buffer.byteLength(key) <= maxKeyBytes && key.isWellFormed() && !key.includes('\u0000')
+}
+
+/**
+ * What keeps a path from being a safe part of a key: it would be normalised away, climb out of its prefix, or
+ * not mean the same to every store and every URL parser.
+ *
+ * @returns the reason, or undefined when the path is fine.
+ */
+export function pathProblem(path: string): string | undefined {
+  if (path === '') return 'it is empty'
+  if (path.startsWith('/')) return 'it starts with a slash'
+  if (path.includes('\\')) return 'it has a backslash'
+  if (controlCharacters.test(path)) return 'it has control characters'
+  if (!path.isWellFormed()) return 'it is not well-formed Unicode'
+  for (const segment of path.split('/')) {
+    if (segment === '') return `it has an empty segment`
+    if (segment === '.' || segment === '..') return `it has a segment '${segment}'`
+    if (segment.trim() !== segment) return 'a segment starts or ends with a space'
+  }
+  if (/%(?:2e|2f|5c|00)/i.test(path)) return 'it has an encoded dot, slash, backslash or NUL'
+  return undefined
+}
+
+/**
+ * A prefix as it is given ("invoices", "invoices/2026/") in the one form used inside: `''`, or with a closing slash.
+ *
+ * @throws ConfigurationError `invalid-option`.
+ */
+export function normalizePrefix(owner: string, prefix: string | undefined): string {
+  if (prefix === undefined || prefix === '') return ''
+  const path = prefix.endsWith('/') ? prefix.slice(0, -1) : prefix
+  const problem = pathProblem(path)
+  if (problem !== undefined) {
+    throw new ConfigurationError('invalid-option', `${owner}: '${prefix}' cannot be a key prefix: ${problem}`)
+  }
+  return `${path}/`
+}
+
+/** Replaces every control character, so that a client's text can be shown and sent in a header. */
+export function replaceControlCharacters(text: string, replacement: string): string {
+  return text.toWellFormed().replace(new RegExp(controlCharacters, 'g'), replacement)
+}

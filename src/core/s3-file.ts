@@ -1,0 +1,182 @@
+import type { Readable } from 'node:stream'
+import { ConfigurationError } from './errors.js'
+import { type FileRecord, parseFileRecord } from './file-record.js'
+import type { FileStorage, OpenOptions, SignedUrl, UrlOptions } from './file-storage.js'
+import { checkOptions, option } from './options.js'
+import { getStorage } from './storage-registry.js'
+
+const brand = Symbol.for('typeorm-s3-file.file')
+
+/** The longest life of a presigned URL: 7 days (AWS Signature Version 4, query string authentication). */
+export const maxUrlSeconds = 604_800
+
+/** The options of `url()`, as `checkOptions` takes them. */
+export const urlOptionChecks = {
+  expiresInSeconds: option.integer(1, maxUrlSeconds),
+  disposition: option.oneOf('attachment', 'inline'),
+  downloadName: option.string,
+  contentType: option.string,
+}
+
+/** What JSON shows of a file: nothing that says where it is kept. */
+export interface FileJson {
+  name: string
+  /** Bytes. */
+  size: number | null
+  contentType: string | null
+}
+
+/** What it takes to name an object that is already there; the rest of the record may stay unknown. */
+export type S3FileInit = Pick<FileRecord, 'key'> &
+  Partial<Omit<FileRecord, 'key' | 'uploadedAt'>> & { uploadedAt?: Date | string | null }
+
+interface CachedUrl {
+  options: string
+  signed: Promise<SignedUrl>
+  /** Milliseconds of the clock until which `signed` stays the answer; unknown while it is being signed. */
+  until: number
+}
+
+/**
+ * A file as an entity holds it: Django's field file. Immutable; two are equal when they name the same object.
+ * It comes from an upload or from the database.
+ */
+export class S3File {
+  /** The object's whole key in its bucket. */
+  readonly key: string
+  /** The name the file came with. */
+  readonly name: string
+  /** Bytes; null only with `layout: 'key'`, which keeps the key alone (see `stat()`). */
+  readonly size: number | null
+  readonly contentType: string | null
+  /** The store's entity tag, without quotes. */
+  readonly etag: string | null
+  /** `algorithm:value` of the whole file, such as `crc32:…` in base64. */
+  readonly checksum: string | null
+  readonly uploadedAt: Date | null
+  /** The name of its storage, as in `configureStorages`. */
+  readonly storage: string
+
+  #cachedUrl: CachedUrl | undefined
+
+  /**
+   * Names an object that is already in its storage. Nothing is checked there.
+   *
+   * @throws ConfigurationError `invalid-value` for what cannot be a file.
+   */
+  constructor(init: S3FileInit) {
+    const record = parseFileRecord({
+      ...init,
+      name: init.name ?? init.key?.split('/').at(-1),
+      storage: init.storage ?? 'default',
+      uploadedAt: init.uploadedAt instanceof Date ? init.uploadedAt.toISOString() : init.uploadedAt,
+    })
+    if (typeof record === 'string') {
+      throw new ConfigurationError('invalid-value', `this cannot be an S3File: ${record}`)
+    }
+    this.key = record.key
+    this.name = record.name
+    this.size = record.size
+    this.contentType = record.contentType
+    this.etag = record.etag
+    this.checksum = record.checksum
+    this.uploadedAt = record.uploadedAt === null ? null : new Date(record.uploadedAt)
+    this.storage = record.storage
+    if (new.target === S3File) Object.freeze(this)
+  }
+
+  get [brand](): true {
+    return true
+  }
+
+  /** A presigned URL to download the file; the same one until its window ends (`urls.windowSeconds`). */
+  async url(options?: UrlOptions): Promise<string> {
+    return (await this.signedUrl(options)).url
+  }
+
+  /**
+   * As `url()`, with the time when the URL ends.
+   *
+   * @throws ConfigurationError `unknown-option`, `invalid-option`, `unknown-storage`.
+   */
+  async signedUrl(options: UrlOptions = {}): Promise<SignedUrl> {
+    checkOptions('S3File.url', options, urlOptionChecks)
+    const asked = JSON.stringify(options)
+    const cached = this.#cachedUrl
+    if (cached?.options === asked && Date.now() < cached.until) return cached.signed
+    const signed = this.#storage().url(this.key, {
+      ...options,
+      disposition: options.disposition ?? 'attachment',
+      downloadName: options.downloadName ?? this.name,
+      contentType: options.contentType ?? this.contentType ?? 'application/octet-stream',
+    })
+    const entry: CachedUrl = { options: asked, signed, until: Number.POSITIVE_INFINITY }
+    this.#cachedUrl = entry
+    try {
+      entry.until = (await signed).refreshAt.getTime()
+    } catch (error) {
+      this.#cachedUrl = undefined
+      throw error
+    }
+    return signed
+  }
+
+  /**
+   * The file's bytes, or those from `start` to `end`, both counted from 0 and included. Whoever calls ends or destroys
+   * the stream.
+   *
+   * @throws StorageError `object-not-found`.
+   */
+  async stream(options?: OpenOptions): Promise<Readable> {
+    return this.#storage().open(this.key, options)
+  }
+
+  /** All of the file in memory. */
+  async bytes(): Promise<Buffer> {
+    const chunks: Buffer[] = []
+    for await (const chunk of await this.stream()) chunks.push(chunk as Buffer)
+    return Buffer.concat(chunks)
+  }
+
+  /** Whether the object is there. */
+  async exists(): Promise<boolean> {
+    return (await this.#storage().stat(this.key)) !== null
+  }
+
+  /** Deletes the object of an upload that no row refers to. */
+  async discard(): Promise<void> {
+    await this.#storage().delete(this.key)
+  }
+
+  /** Whether `other` names the same object. */
+  equals(other: unknown): boolean {
+    return isS3File(other) && other.storage === this.storage && other.key === this.key
+  }
+
+  toJSON(): FileJson {
+    return { name: this.name, size: this.size, contentType: this.contentType }
+  }
+
+  /** What a row keeps of the file. */
+  toRecord(): FileRecord {
+    return {
+      key: this.key,
+      name: this.name,
+      size: this.size,
+      contentType: this.contentType,
+      etag: this.etag,
+      checksum: this.checksum,
+      uploadedAt: this.uploadedAt?.toISOString() ?? null,
+      storage: this.storage,
+    }
+  }
+
+  #storage(): FileStorage {
+    return getStorage(this.storage)
+  }
+}
+
+/** Whether `value` is a file, of this copy of the package or of another one in the process. */
+export function isS3File(value: unknown): value is S3File {
+  return typeof value === 'object' && value !== null && (value as Record<symbol, unknown>)[brand] === true
+}

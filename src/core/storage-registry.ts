@@ -1,0 +1,39 @@
+import { ConfigurationError } from './errors.js'
+import type { FileStorage } from './file-storage.js'
+import { sharedState } from './shared-state.js'
+
+const storages = sharedState('storages', () => new Map<string, FileStorage>())
+
+/**
+ * Names the application's storages, as Django's `STORAGES` does. Replaces all that was configured before.
+ *
+ * @throws ConfigurationError `invalid-option` for a value that is no storage.
+ */
+export function configureStorages(configured: Record<string, FileStorage>): void {
+  for (const [name, storage] of Object.entries(configured)) {
+    if (typeof storage?.put !== 'function' || typeof storage.url !== 'function') {
+      throw new ConfigurationError('invalid-option', `configureStorages: '${name}' is not a FileStorage`)
+    }
+  }
+  storages.clear()
+  for (const [name, storage] of Object.entries(configured)) storages.set(name, storage)
+}
+
+/**
+ * The storage of that name.
+ *
+ * @throws ConfigurationError `unknown-storage`.
+ */
+export function getStorage(name = 'default'): FileStorage {
+  const storage = storages.get(name)
+  if (storage === undefined) {
+    const known =
+      storages.size === 0 ? 'none is configured' : `configured: ${[...storages.keys()].join(', ')}`
+    throw new ConfigurationError(
+      'unknown-storage',
+      `there is no storage '${name}' (${known}); name it in configureStorages({ ${name}: … })`,
+      { context: { storage: name } },
+    )
+  }
+  return storage
+}

@@ -1,0 +1,56 @@
+import { FileRecordError } from './errors.js'
+import { recordProperties } from './file-record.js'
+import { type FileJson, S3File } from './s3-file.js'
+
+/**
+ * Stands for a column whose value is no file record, so that one bad row does not fail a whole `find()`. Whoever
+ * touches it gets the error; saving the entity leaves the column as it is.
+ */
+export class UnreadableS3File extends S3File {
+  /** What the driver gave. */
+  readonly raw: unknown
+  readonly #column: string
+  readonly #reason: string
+  #row = ''
+
+  /** `column` is `Entity.property` as far as it is known, `reason` a sentence such as "its 'key' is missing". */
+  constructor(raw: unknown, column: string, reason: string) {
+    super({ key: 'unreadable' })
+    this.raw = raw
+    this.#column = column
+    this.#reason = reason
+    for (const property of recordProperties) {
+      Object.defineProperty(this, property, {
+        enumerable: false,
+        get: () => {
+          throw this.error()
+        },
+      })
+    }
+    Object.freeze(this)
+  }
+
+  /** Says which row it is, once that is known. */
+  locate(row: string): void {
+    this.#row = row
+  }
+
+  error(): FileRecordError {
+    const row = this.#row === '' ? '' : ` of row ${this.#row}`
+    return new FileRecordError(
+      'invalid-record',
+      `${this.#column}${row} holds no file record: ${this.#reason}`,
+      {
+        context: { column: this.#column, row: this.#row },
+      },
+    )
+  }
+
+  override equals(other: unknown): boolean {
+    return other instanceof UnreadableS3File && JSON.stringify(other.raw) === JSON.stringify(this.raw)
+  }
+
+  override toJSON(): FileJson & { error: string } {
+    return { name: '', size: null, contentType: null, error: 'invalid-record' }
+  }
+}

@@ -1,0 +1,89 @@
+import { ConfigurationError } from './errors.js'
+import type { UrlOptions } from './file-storage.js'
+import { type FileJson, isS3File, type S3File } from './s3-file.js'
+
+/** A file in JSON, ready to be downloaded. */
+export interface FileWithUrl extends FileJson {
+  url: string | null
+  /** ISO 8601; null for a URL that does not end. */
+  urlExpiresAt: string | null
+}
+
+/** `T` as JSON has it, with each file replaced. */
+export type WithUrls<T> = T extends S3File
+  ? FileWithUrl
+  : T extends { toJSON(): infer Json }
+    ? Json
+    : T extends bigint
+      ? string
+      : T extends readonly (infer Item)[]
+        ? WithUrls<Item>[]
+        : T extends (...args: never[]) => unknown
+          ? never
+          : T extends Promise<unknown>
+            ? never
+            : T extends object
+              ? {
+                  [Property in keyof T as WithUrls<T[Property]> extends never ? never : Property]: WithUrls<
+                    T[Property]
+                  >
+                }
+              : T
+
+/**
+ * A plain copy of an entity, a list, or any structure of them that is ready for `res.json()`: each file becomes
+ * `{ name, size, contentType, url, urlExpiresAt }`, at any depth. Accessors of a class, functions and lazy
+ * relations are left out; `bigint` becomes text; what has a `toJSON()` is asked.
+ *
+ * A file whose row cannot be read has `url: null` and an `error`, so one bad row does not fail a list.
+ *
+ * @throws ConfigurationError `invalid-value` for a structure that contains itself.
+ */
+export async function withUrls<T>(value: T, options?: UrlOptions): Promise<WithUrls<T>> {
+  const pending: Promise<void>[] = []
+  const copy = copyOf(value, [], (file, place) => {
+    pending.push(fillIn(file, place, options))
+  })
+  await Promise.all(pending)
+  return copy as WithUrls<T>
+}
+
+type FoundFile = (file: S3File, place: FileWithUrl) => void
+
+function copyOf(value: unknown, ancestors: object[], found: FoundFile): unknown {
+  if (typeof value === 'bigint') return value.toString()
+  if (typeof value === 'function' || typeof value === 'symbol') return undefined
+  if (typeof value !== 'object' || value === null) return value
+  if (isS3File(value)) {
+    const place = { ...value.toJSON(), url: null, urlExpiresAt: null }
+    found(value, place)
+    return place
+  }
+  if (value instanceof Promise) return undefined
+  if (ancestors.includes(value)) {
+    throw new ConfigurationError('invalid-value', 'withUrls: the structure contains itself')
+  }
+  if ('toJSON' in value && typeof value.toJSON === 'function') return value.toJSON()
+  const path = [...ancestors, value]
+  if (Array.isArray(value)) return value.map((item) => copyOf(item, path, found))
+  const copy: Record<string, unknown> = {}
+  for (const [name, item] of Object.entries(value)) {
+    const itemCopy = copyOf(item, path, found)
+    if (itemCopy !== undefined) {
+      Object.defineProperty(copy, name, {
+        value: itemCopy,
+        enumerable: true,
+        writable: true,
+        configurable: true,
+      })
+    }
+  }
+  return copy
+}
+
+async function fillIn(file: S3File, place: FileWithUrl, options: UrlOptions | undefined): Promise<void> {
+  if ('error' in place) return
+  const { url, expiresAt } = await file.signedUrl(options)
+  place.url = url
+  place.urlExpiresAt = expiresAt?.toISOString() ?? null
+}

@@ -1,0 +1,42 @@
+export type { S3FileErrorCode } from './core/errors.js'
+export {
+  ConfigurationError,
+  FileRecordError,
+  isS3FileError,
+  S3FileError,
+  StorageError,
+  UploadError,
+} from './core/errors.js'
+export type { FileRules } from './core/file-field.js'
+export type { FileRecord } from './core/file-record.js'
+export type {
+  DeleteFailure,
+  FileStorage,
+  ListedObject,
+  ObjectParams,
+  ObjectParamsContext,
+  ObjectStat,
+  OpenOptions,
+  PutOptions,
+  SignedUrl,
+  StoredObject,
+  UrlOptions,
+} from './core/file-storage.js'
+export type { KeyContext, KeyFunction, KeyStrategy } from './core/key-strategy.js'
+export { type FileJson, isS3File, S3File, type S3FileInit } from './core/s3-file.js'
+export { configureStorages, getStorage } from './core/storage-registry.js'
+export { type FileWithUrl, type WithUrls, withUrls } from './core/with-urls.js'
+export { S3FileField, type S3FileFieldOptions, s3FileColumn } from './orm/s3-file-field.js'
+export { S3FileSubscriber } from './orm/s3-file-subscriber.js'
+export { setPartMemoryLimit } from './storage/part-memory.js'
+export { S3Storage, type S3StorageOptions } from './storage/s3-storage.js'
+export type { FormLimits } from './upload/form-limits.js'
+export type { PrefixQueryParam } from './upload/prefix-query-param.js'
+export {
+  type UploadedForm,
+  type UploadRequestOptions,
+  uploadFormFromRequest,
+  uploadFromRequest,
+} from './upload/upload-from-request.js'
+export { type StreamSource, type UploadStreamOptions, uploadFromStream } from './upload/upload-from-stream.js'
+export type { UploadProgress } from './upload/upload-session.js'

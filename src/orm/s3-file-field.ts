@@ -1,0 +1,106 @@
+import { Column, type ColumnOptions, type EntitySchemaColumnOptions } from 'typeorm'
+import { ConfigurationError } from '../core/errors.js'
+import {
+  checkRules,
+  type FileField,
+  type FileLayout,
+  type FileRules,
+  fileRuleChecks,
+  registerField,
+} from '../core/file-field.js'
+import { maxKeyBytes } from '../core/object-key.js'
+import { checkOptions, option } from '../core/options.js'
+import type { S3File } from '../core/s3-file.js'
+import { defineColumns } from './columns-layout.js'
+import { JsonFileTransformer, KeyFileTransformer } from './file-transformer.js'
+
+export interface S3FileFieldOptions extends FileRules {
+  /**
+   * How the row keeps the file: `json`, the record in one column; `columns`, a column for each part, which queries
+   * can reach; `key`, one text column with the key alone, for tables that exist already. @default 'json'
+   */
+  layout?: FileLayout
+  /** Whether there may be no file. @default false */
+  nullable?: boolean
+  /** Whether `find()` loads it without being asked. @default true */
+  select?: boolean
+  /**
+   * Options of the column itself, such as `name`, `type: 'jsonb'`, `length`, `comment`. With `layout: 'columns'`, `name`
+   * is the prefix and the rest goes to the key's column.
+   */
+  column?: ColumnOptions
+}
+
+const checks = {
+  ...fileRuleChecks,
+  layout: option.oneOf('json', 'columns', 'key'),
+  nullable: option.boolean,
+  select: option.boolean,
+  column: option.object,
+}
+
+const textTypes: unknown[] = [
+  'text',
+  'varchar',
+  'character varying',
+  'longtext',
+  'mediumtext',
+  'clob',
+  String,
+]
+
+type FileHolder<Property extends string> = { [Name in Property]?: S3File | null }
+
+/**
+ * A column that is a file: `@S3FileField({ nullable: true }) file!: S3File | null`. Works in classes and what
+ * extends them, in embedded classes and in `@ChildEntity`.
+ *
+ * @throws ConfigurationError `unknown-option`, `invalid-option`, when the class is defined.
+ */
+export function S3FileField(options: S3FileFieldOptions = {}) {
+  return <Property extends string>(prototype: FileHolder<Property>, property: Property): void => {
+    const owner = (prototype as object).constructor
+    const label = `${owner.name}.${property}`
+    const field = createField(`@S3FileField() ${label}`, label, options)
+    registerField(owner, property, field)
+    const shared = columnOptionsOf(options)
+    if (field.layout === 'columns') defineColumns(owner, property, field, shared)
+    else Column(singleColumn(field, shared))(prototype, property)
+  }
+}
+
+/**
+ * The same as options of an EntitySchema's column: `columns: { file: s3FileColumn({ nullable: true }) }`.
+ *
+ * @throws ConfigurationError `unknown-option`, `invalid-option`; also for `layout: 'columns'`, which needs a class.
+ */
+export function s3FileColumn(options: S3FileFieldOptions = {}): EntitySchemaColumnOptions {
+  const field = createField('s3FileColumn', 'this file column', options)
+  if (field.layout === 'columns') {
+    throw new ConfigurationError(
+      'invalid-option',
+      "s3FileColumn is one column: layout 'columns' takes an entity class with @S3FileField()",
+    )
+  }
+  return singleColumn(field, columnOptionsOf(options)) as EntitySchemaColumnOptions
+}
+
+function createField(owner: string, label: string, options: S3FileFieldOptions): FileField {
+  checkOptions(owner, options, checks)
+  const { layout = 'json', nullable: _, select: __, column: ___, ...rules } = options
+  checkRules(owner, rules)
+  return { label, layout, rules }
+}
+
+function columnOptionsOf({ nullable = false, select, column }: S3FileFieldOptions): ColumnOptions {
+  return { nullable, ...(select === undefined ? {} : { select }), ...column }
+}
+
+function singleColumn(field: FileField, options: ColumnOptions): ColumnOptions {
+  if (field.layout === 'key') {
+    const transformer = new KeyFileTransformer(field, options.nullable === true)
+    return { type: 'varchar', length: maxKeyBytes, ...options, transformer }
+  }
+  const type = options.type ?? 'json'
+  return { ...options, type, transformer: new JsonFileTransformer(field, textTypes.includes(type)) }
+}

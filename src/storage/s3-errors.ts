@@ -1,0 +1,71 @@
+import { isS3FileError, type S3FileErrorCode, StorageError } from '../core/errors.js'
+
+/** The parts of an SDK error that are looked at here. */
+interface SdkError {
+  name?: string
+  $metadata?: { httpStatusCode?: number; attempts?: number }
+}
+
+export interface S3Operation {
+  operation: string
+  bucket: string
+  key?: string
+}
+
+const codeByName: Record<string, S3FileErrorCode> = {
+  NoSuchKey: 'object-not-found',
+  NotFound: 'object-not-found',
+  PreconditionFailed: 'key-taken',
+  ConditionalRequestConflict: 'key-taken',
+  BadDigest: 'checksum-mismatch',
+  InvalidDigest: 'checksum-mismatch',
+  XAmzContentChecksumMismatch: 'checksum-mismatch',
+  XAmzContentSHA256Mismatch: 'checksum-mismatch',
+  SlowDown: 'storage-busy',
+  Throttling: 'storage-busy',
+  ThrottlingException: 'storage-busy',
+  TooManyRequests: 'storage-busy',
+}
+
+const outcomeByCode: Partial<Record<S3FileErrorCode, string>> = {
+  'object-not-found': 'found no object for',
+  'key-taken': 'already has an object for',
+  'checksum-mismatch': 'got other bytes than were sent by',
+  'storage-busy': 'was too busy for',
+  'storage-failed': 'failed at',
+  'storage-unreachable': 'could not be reached for',
+  'storage-refused': 'refused',
+}
+
+/** Puts an SDK error into this package's words, once, at the boundary; one that is already in them stays. */
+export function storageErrorOf(error: unknown, { operation, bucket, key }: S3Operation): Error {
+  if (isS3FileError(error)) return error
+  const { name = 'unknown error', $metadata } = (error ?? {}) as SdkError
+  const status = $metadata?.httpStatusCode
+  const code = codeByName[name] ?? codeByStatus(status)
+  const object = key === undefined ? '' : ` of '${key}'`
+  return new StorageError(
+    code,
+    `S3 ${outcomeByCode[code]} ${operation}${object} in bucket '${bucket}': ${name}${status === undefined ? '' : ` (${status})`}`,
+    { cause: error, context: { operation, bucket, key, s3Code: name, httpStatus: status } },
+  )
+}
+
+/** How often the SDK tried before it gave up with this error. */
+export function attemptsOf(error: unknown): number {
+  return (error as SdkError | undefined)?.$metadata?.attempts ?? 1
+}
+
+export function isSdkErrorNamed(error: unknown, name: string): boolean {
+  return (error as SdkError | undefined)?.name === name
+}
+
+function codeByStatus(status: number | undefined): S3FileErrorCode {
+  // The SDK answers a broken response with status 200: what happened there is not known.
+  if (status === undefined) return 'storage-unreachable'
+  if (status === 503 || status === 429) return 'storage-busy'
+  if (status >= 500 || status < 300) return 'storage-failed'
+  if (status === 404) return 'storage-refused'
+  if (status === 412) return 'key-taken'
+  return 'storage-refused'
+}

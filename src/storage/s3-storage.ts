@@ -1,0 +1,281 @@
+import type { Readable } from 'node:stream'
+import {
+  CopyObjectCommand,
+  DeleteObjectCommand,
+  DeleteObjectsCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  S3Client,
+  type S3ClientConfig,
+} from '@aws-sdk/client-s3'
+import { MiB } from '../core/bytes.js'
+import { ConfigurationError, isS3FileError, StorageError } from '../core/errors.js'
+import type {
+  DeleteFailure,
+  FileStorage,
+  ListedObject,
+  ObjectParamsOption,
+  ObjectStat,
+  OpenOptions,
+  PutOptions,
+  SignedUrl,
+  StoredObject,
+  UrlOptions,
+} from '../core/file-storage.js'
+import { normalizePrefix } from '../core/object-key.js'
+import { checkOptions, option } from '../core/options.js'
+import { maxUrlSeconds } from '../core/s3-file.js'
+import { maxPartBytes, minPartBytes } from './part-plan.js'
+import { S3Bucket } from './s3-bucket.js'
+import { copyInParts, copySource, largestSimpleCopyBytes } from './s3-copy.js'
+import { S3Upload, type S3UploadSettings } from './s3-upload.js'
+import { S3UrlSigner, type SignFunction } from './s3-url-signer.js'
+
+export interface S3StorageOptions {
+  bucket: string
+  /** A client that the application has already; otherwise one is made of `clientConfig`. */
+  client?: S3Client
+  /**
+   * Region, endpoint, `forcePathStyle`, credentials and the like. Without credentials the SDK looks for them in its
+   * usual places. @default {}
+   */
+  clientConfig?: S3ClientConfig
+  /** What each key written here starts with. @default '' */
+  keyPrefix?: string
+  /** Size of a part in bytes, 5 MiB to 5 GiB; larger where 10,000 of them would not do. @default 8_388_608 (8 MiB) */
+  partSizeBytes?: number
+  /** Parts of one upload that are on their way at once, 1 to 100. @default 4 */
+  maxConcurrentParts?: number
+  /** Keeps all parts but the last at one size, as Cloudflare R2 wants it. @default false */
+  equalParts?: boolean
+  /**
+   * `crc32`: S3 checks each part and the whole object against a CRC-32 of the bytes as they came.
+   * `none` for stores that refuse checksums. @default 'crc32'
+   */
+  checksum?: 'crc32' | 'none'
+  /** What the store keeps with each object, or a function that says it. */
+  objectParams?: ObjectParamsOption
+  urls?: {
+    /** The longest life of a URL, 1 to 604,800. @default 900 */
+    expiresInSeconds?: number
+    /** For how long the same file has the same URL; 0 signs anew each time. @default 300 */
+    windowSeconds?: number
+    /** Serves from here instead of presigning: a public bucket or a CDN. */
+    publicBaseUrl?: string
+    /** Signs URLs of `publicBaseUrl`. */
+    sign?: SignFunction
+  }
+}
+
+const checks = {
+  bucket: option.string,
+  client: option.object,
+  clientConfig: option.object,
+  keyPrefix: option.text,
+  partSizeBytes: option.integer(minPartBytes, maxPartBytes),
+  maxConcurrentParts: option.integer(1, 100),
+  equalParts: option.boolean,
+  checksum: option.oneOf('crc32', 'none'),
+  objectParams: option.objectOrFunction,
+  urls: option.object,
+}
+
+const urlChecks = {
+  expiresInSeconds: option.integer(1, maxUrlSeconds),
+  windowSeconds: option.integer(0, maxUrlSeconds),
+  publicBaseUrl: option.string,
+  sign: option.function,
+}
+
+// Amazon S3 API Reference, DeleteObjects.
+const maxKeysPerDelete = 1000
+
+/** A bucket of S3, or of a store that speaks its language. */
+export class S3Storage implements FileStorage {
+  readonly keyPrefix: string
+  readonly objectParams?: ObjectParamsOption
+  readonly #bucket: S3Bucket
+  readonly #settings: S3UploadSettings
+  readonly #signer: S3UrlSigner
+
+  /** @throws ConfigurationError `unknown-option`, `invalid-option`. */
+  constructor(options: S3StorageOptions) {
+    checkOptions('S3Storage', options, checks)
+    if (options.bucket === undefined) {
+      throw new ConfigurationError('invalid-option', "S3Storage: option 'bucket' is missing")
+    }
+    if (options.client !== undefined && options.clientConfig !== undefined) {
+      throw new ConfigurationError('invalid-option', "S3Storage: give 'client' or 'clientConfig', not both")
+    }
+    const urls = options.urls ?? {}
+    checkOptions('S3Storage urls', urls, urlChecks)
+    if (urls.sign !== undefined && urls.publicBaseUrl === undefined) {
+      throw new ConfigurationError('invalid-option', "S3Storage urls: option 'sign' needs 'publicBaseUrl'")
+    }
+    this.keyPrefix = normalizePrefix('S3Storage', options.keyPrefix)
+    if (options.objectParams !== undefined) this.objectParams = options.objectParams
+    this.#settings = {
+      partSizeBytes: options.partSizeBytes ?? 8 * MiB,
+      maxConcurrentParts: options.maxConcurrentParts ?? 4,
+      equalParts: options.equalParts ?? false,
+      checksum: options.checksum ?? 'crc32',
+    }
+    const client = options.client ?? new S3Client(clientConfigOf(options))
+    this.#bucket = new S3Bucket(client, options.bucket)
+    this.#signer = new S3UrlSigner(client, options.bucket, {
+      expiresInSeconds: urls.expiresInSeconds ?? 900,
+      windowSeconds: urls.windowSeconds ?? 300,
+      publicBaseUrl: urls.publicBaseUrl,
+      sign: urls.sign,
+    })
+  }
+
+  async put(key: string, body: Readable, options: PutOptions = {}): Promise<StoredObject> {
+    this.#assertContained(key)
+    return new S3Upload(this.#bucket, this.#settings, key, options).run(body)
+  }
+
+  async open(key: string, { start, end, signal }: OpenOptions = {}): Promise<Readable> {
+    const range = start === undefined && end === undefined ? undefined : `bytes=${start ?? 0}-${end ?? ''}`
+    const { Body } = await this.#bucket.send(
+      new GetObjectCommand({ Bucket: this.#bucket.name, Key: key, Range: range }),
+      { operation: 'GetObject', key, signal },
+    )
+    return Body as Readable
+  }
+
+  async stat(key: string): Promise<ObjectStat | null> {
+    try {
+      const head = await this.#bucket.send(
+        new HeadObjectCommand({ Bucket: this.#bucket.name, Key: key, ChecksumMode: 'ENABLED' }),
+        { operation: 'HeadObject', key },
+      )
+      return {
+        size: head.ContentLength ?? 0,
+        etag: head.ETag?.replaceAll('"', '') ?? null,
+        contentType: head.ContentType ?? null,
+        lastModified: head.LastModified ?? null,
+        checksum: wholeChecksum(head.ChecksumCRC32),
+      }
+    } catch (error) {
+      if (isS3FileError(error, 'object-not-found')) return null
+      throw error
+    }
+  }
+
+  async delete(key: string): Promise<void> {
+    try {
+      await this.#bucket.send(new DeleteObjectCommand({ Bucket: this.#bucket.name, Key: key }), {
+        operation: 'DeleteObject',
+        key,
+      })
+    } catch (error) {
+      // S3 itself answers 204 for a key that is not there, some stores do not.
+      if (!isS3FileError(error, 'object-not-found')) throw error
+    }
+  }
+
+  async deleteMany(keys: Iterable<string>): Promise<DeleteFailure[]> {
+    const failures: DeleteFailure[] = []
+    const pending = [...keys]
+    while (pending.length > 0) {
+      const batch = pending.splice(0, maxKeysPerDelete)
+      try {
+        const { Errors = [] } = await this.#bucket.send(
+          new DeleteObjectsCommand({
+            Bucket: this.#bucket.name,
+            Delete: { Objects: batch.map((Key) => ({ Key })), Quiet: true },
+          }),
+          { operation: 'DeleteObjects' },
+        )
+        for (const { Key = '', Code } of Errors) {
+          if (Code === 'NoSuchKey') continue
+          failures.push({
+            key: Key,
+            error: new StorageError('storage-refused', `S3 refused DeleteObjects of '${Key}': ${Code}`, {
+              context: { operation: 'DeleteObjects', bucket: this.#bucket.name, key: Key, s3Code: Code },
+            }),
+          })
+        }
+      } catch (error) {
+        failures.push(...batch.map((key) => ({ key, error })))
+      }
+    }
+    return failures
+  }
+
+  async copy(from: string, to: string): Promise<void> {
+    this.#assertContained(to)
+    const source = await this.stat(from)
+    if (source === null)
+      throw this.#error('object-not-found', `found no object for a copy of '${from}'`, from)
+    if ((await this.stat(to)) !== null)
+      throw this.#error('key-taken', `already has an object for '${to}'`, to)
+    if (source.size > largestSimpleCopyBytes) {
+      await copyInParts(this.#bucket, from, to, source)
+      return
+    }
+    await this.#bucket.send(
+      new CopyObjectCommand({
+        Bucket: this.#bucket.name,
+        Key: to,
+        CopySource: copySource(this.#bucket, from),
+      }),
+      { operation: 'CopyObject', key: to },
+    )
+  }
+
+  async *list({ prefix, after }: { prefix?: string; after?: string } = {}): AsyncIterable<ListedObject> {
+    let token: string | undefined
+    do {
+      const page = await this.#bucket.send(
+        new ListObjectsV2Command({
+          Bucket: this.#bucket.name,
+          Prefix: prefix ?? this.keyPrefix,
+          ContinuationToken: token,
+          ...(token === undefined ? { StartAfter: after } : {}),
+        }),
+        { operation: 'ListObjectsV2' },
+      )
+      for (const { Key, Size, LastModified } of page.Contents ?? []) {
+        yield { key: Key as string, size: Size ?? 0, lastModified: LastModified ?? null }
+      }
+      token = page.IsTruncated ? page.NextContinuationToken : undefined
+    } while (token !== undefined)
+  }
+
+  url(key: string, options?: UrlOptions): Promise<SignedUrl> {
+    return this.#signer.sign(key, options)
+  }
+
+  #assertContained(key: string): void {
+    if (!key.startsWith(this.keyPrefix)) {
+      throw new ConfigurationError(
+        'invalid-key',
+        `'${key}' is outside of the storage's prefix '${this.keyPrefix}'`,
+      )
+    }
+  }
+
+  #error(code: 'object-not-found' | 'key-taken', what: string, key: string): StorageError {
+    return new StorageError(code, `S3 ${what} in bucket '${this.#bucket.name}'`, {
+      context: { bucket: this.#bucket.name, key },
+    })
+  }
+}
+
+function clientConfigOf({ clientConfig = {}, checksum }: S3StorageOptions): S3ClientConfig {
+  return {
+    maxAttempts: 5,
+    // A request on which nothing moves for this long is tried again; without these a silent S3 hangs an upload.
+    requestHandler: { connectionTimeout: 5000, socketTimeout: 30_000 },
+    ...(checksum === 'none' ? { requestChecksumCalculation: 'WHEN_REQUIRED' } : {}),
+    ...clientConfig,
+  }
+}
+
+/** A checksum such as `…-3` is one of part checksums, not of the object. */
+function wholeChecksum(crc32: string | undefined): string | null {
+  return crc32 === undefined || crc32.includes('-') ? null : `crc32:${crc32}`
+}

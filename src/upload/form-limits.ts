@@ -1,0 +1,47 @@
+import { MiB } from '../core/bytes.js'
+import { option } from '../core/options.js'
+
+/** How much a form may hold. All are inclusive; beyond one the upload ends with 413 and its name. */
+export interface FormLimits {
+  /** Files. @default 1 for `uploadFromRequest`, 10 for `uploadFormFromRequest` */
+  files?: number
+  /** Fields that are no files. @default 100 */
+  fields?: number
+  /** Files and fields together. @default 1000 */
+  parts?: number
+  /** Bytes of one field's value. @default 1_048_576 (1 MiB) */
+  fieldSizeBytes?: number
+  /** Bytes of one field's name. @default 100 */
+  fieldNameSizeBytes?: number
+  /** Bytes of the whole body, form and all. @default none */
+  requestSizeBytes?: number
+}
+
+export interface ResolvedFormLimits {
+  files: number
+  fields: number
+  parts: number
+  fieldSizeBytes: number
+  fieldNameSizeBytes: number
+  requestSizeBytes: number
+}
+
+export const formLimitChecks = {
+  files: option.integer(1),
+  fields: option.integer(0),
+  parts: option.integer(1),
+  fieldSizeBytes: option.integer(0),
+  fieldNameSizeBytes: option.integer(1),
+  requestSizeBytes: option.integer(1),
+}
+
+export function resolveLimits(limits: FormLimits, defaultFiles: number): ResolvedFormLimits {
+  return {
+    files: limits.files ?? defaultFiles,
+    fields: limits.fields ?? 100,
+    parts: limits.parts ?? 1000,
+    fieldSizeBytes: limits.fieldSizeBytes ?? MiB,
+    fieldNameSizeBytes: limits.fieldNameSizeBytes ?? 100,
+    requestSizeBytes: limits.requestSizeBytes ?? Number.POSITIVE_INFINITY,
+  }
+}

@@ -1,0 +1,114 @@
+import { Readable } from 'node:stream'
+import { ConfigurationError, UploadError } from '../core/errors.js'
+
+/** A request's body and what its headers say of it, whatever framework it came through. */
+export interface RequestSource {
+  contentType: string | undefined
+  /** Bytes of the whole body, where the client said. */
+  contentLength: number | undefined
+  /** Path and query. */
+  url: string | undefined
+  body: Readable
+  /** Aborted when the client is gone, where the framework tells it so. */
+  signal: AbortSignal | undefined
+  /** Lets the rest of the body go by, so that the answer can reach a client that is still sending. */
+  discard: () => void
+}
+
+interface NodeRequest extends Readable {
+  headers: Record<string, string | string[] | undefined>
+  url?: string
+  originalUrl?: string
+  complete?: boolean
+  rawBody?: unknown
+}
+
+/**
+ * Finds the body in what a handler was given: a Node or Express request, a Koa or Hono context, a Fastify request, or
+ * a web `Request` (Next, Remix, Hono's `c.req.raw`).
+ *
+ * @throws UploadError `body-consumed` naming the likely reader, `client-gone`.
+ * @throws ConfigurationError `invalid-value` for what is no request.
+ */
+export function requestSourceOf(request: unknown): RequestSource {
+  let current = request
+  // A wrapper within a wrapper is the most there is: Hono's context holds its request, which holds the web one.
+  for (let depth = 0; depth < 3; depth++) {
+    if (isWebRequest(current)) return fromWebRequest(current)
+    if (isNodeRequest(current)) return fromNodeRequest(current, request)
+    current =
+      (current as { raw?: unknown; req?: unknown } | undefined)?.raw ??
+      (current as { req?: unknown } | undefined)?.req
+  }
+  throw new ConfigurationError(
+    'invalid-value',
+    'this is not a request: give the request of Node, Express or Fastify, the context of Koa or Hono, or a web Request',
+  )
+}
+
+function isWebRequest(value: unknown): value is Request {
+  const candidate = value as Partial<Request> | null | undefined
+  return typeof candidate?.headers?.get === 'function' && typeof candidate.arrayBuffer === 'function'
+}
+
+function isNodeRequest(value: unknown): value is NodeRequest {
+  const candidate = value as Partial<NodeRequest> | null | undefined
+  return typeof candidate?.pipe === 'function' && typeof candidate.headers === 'object'
+}
+
+function fromWebRequest(request: Request): RequestSource {
+  if (request.bodyUsed) throw consumed(undefined)
+  const body =
+    request.body === null ? Readable.from([], { objectMode: false }) : Readable.fromWeb(request.body as never)
+  return {
+    contentType: request.headers.get('content-type') ?? undefined,
+    contentLength: parseLength(request.headers.get('content-length')),
+    url: request.url,
+    body,
+    signal: request.signal,
+    discard: () => body.destroy(),
+  }
+}
+
+function fromNodeRequest(request: NodeRequest, given: unknown): RequestSource {
+  const headers = {
+    contentType: request.headers['content-type'] as string | undefined,
+    contentLength: parseLength(request.headers['content-length'] as string | undefined),
+    url: request.originalUrl ?? request.url,
+    signal: undefined,
+  }
+  if (Buffer.isBuffer(request.rawBody)) {
+    // Cloud functions read the body ahead and keep it here.
+    const body = Readable.from(request.rawBody.length === 0 ? [] : [request.rawBody], { objectMode: false })
+    return { ...headers, contentLength: request.rawBody.length, body, discard: () => body.destroy() }
+  }
+  if (request.destroyed && request.complete === false) {
+    throw new UploadError('client-gone', 'the client was gone before the upload began')
+  }
+  if (request.readableDidRead || request.readableEnded || request.destroyed) throw consumed(given)
+  return { ...headers, body: request, discard: () => request.resume() }
+}
+
+function parseLength(header: string | null | undefined): number | undefined {
+  return header !== null && header !== undefined && /^\d{1,15}$/.test(header) ? Number(header) : undefined
+}
+
+function consumed(request: unknown): UploadError {
+  const culprit = likelyReader(request)
+  return new UploadError(
+    'body-consumed',
+    `the request's body has already been read, by ${culprit}; call the upload before it, or keep it off this route`,
+    { context: { culprit } },
+  )
+}
+
+/** Who has read a body, to judge by what it left on the request. */
+function likelyReader(request: unknown): string {
+  const { file, files, body } = (request ?? {}) as { file?: unknown; files?: unknown; body?: unknown }
+  const isLeft = (value: unknown) => typeof value === 'object' && value !== null
+  if (isLeft(file) || isLeft(files))
+    return 'multer, a FileInterceptor or express-fileupload (request.file is set)'
+  if (Buffer.isBuffer(body)) return 'a raw body parser such as express.raw() (request.body is a Buffer)'
+  if (isLeft(body) || typeof body === 'string') return 'a body parser (request.body is set)'
+  return 'a body parser or another upload middleware'
+}

@@ -1,0 +1,110 @@
+import { Readable } from 'node:stream'
+import type { ReadableStream } from 'node:stream/web'
+import { ConfigurationError, isS3FileError, UploadError } from '../core/errors.js'
+import { checkOptions, option } from '../core/options.js'
+import type { S3File } from '../core/s3-file.js'
+import { type UploadProgress, UploadSession } from './upload-session.js'
+import { resolveTarget, type TargetOptions, targetChecks } from './upload-target.js'
+
+/** What `uploadFromStream` takes: a stream of Node or of the web, a list or generator of chunks, bytes, or a Blob. */
+export type StreamSource =
+  | Readable
+  | ReadableStream<Uint8Array>
+  | AsyncIterable<Uint8Array>
+  | Uint8Array
+  | Blob
+
+export interface UploadStreamOptions<Entity = unknown> extends TargetOptions<Entity> {
+  /** The file's name. @default a File's own, otherwise 'file' */
+  name?: string
+  /** @default a Blob's own, otherwise 'application/octet-stream' */
+  contentType?: string
+  /** The exact length in bytes; a source that has more or fewer is refused. @default that of bytes or a Blob */
+  sizeBytes?: number
+  /** Ends the upload when aborted. */
+  signal?: AbortSignal
+  /** Called as bytes come and are stored. */
+  onProgress?: (progress: UploadProgress) => void
+}
+
+const checks = {
+  ...targetChecks,
+  name: option.string,
+  contentType: option.string,
+  sizeBytes: option.integer(0),
+  signal: option.abortSignal,
+  onProgress: option.function,
+}
+
+/**
+ * Streams any source of bytes into a storage, for jobs and imports, and resolves with the value to assign to the
+ * entity. When it rejects, nothing of the upload is left in the storage.
+ *
+ * @throws UploadError `truncated-body` with the source's error as `cause`, `size-mismatch`, and those of
+ *   `uploadFromRequest`.
+ */
+export async function uploadFromStream<Entity = unknown>(
+  source: StreamSource,
+  options: UploadStreamOptions<Entity> = {},
+): Promise<S3File> {
+  checkOptions('uploadFromStream', options, checks)
+  const { name, contentType, sizeBytes, signal, onProgress, ...targetOptions } = options
+  const target = resolveTarget('uploadFromStream', targetOptions)
+  const announcedBytes = sizeBytes ?? lengthOf(source)
+  const session = new UploadSession(target, {
+    request: undefined,
+    totalBytes: announcedBytes,
+    signal,
+    onProgress,
+  })
+  const stream = readableOf(source)
+  try {
+    return await session.run((_fail, stop) => {
+      const onStop = () => stream.destroy(stop.reason)
+      stop.addEventListener('abort', onStop, { once: true })
+      if (stop.aborted) onStop()
+      return session.store({
+        stream,
+        filename: name ?? (source as Partial<File>).name,
+        contentType: contentType ?? (source instanceof Blob ? source.type : undefined),
+        field: undefined,
+        announcedBytes,
+        atMostBytes: undefined,
+        onBytes: (bytes) => session.received(bytes),
+      })
+    })
+  } catch (error) {
+    if (isS3FileError(error) || stream.errored !== error) throw error
+    throw new UploadError('truncated-body', 'the source failed before its end', { cause: error })
+  } finally {
+    stream.destroy()
+  }
+}
+
+function lengthOf(source: StreamSource): number | undefined {
+  if (source instanceof Uint8Array) return source.length
+  return source instanceof Blob ? source.size : undefined
+}
+
+function readableOf(source: StreamSource): Readable {
+  if (source instanceof Readable) {
+    if (source.readableEnded)
+      throw new UploadError('body-consumed', 'the source has already been read to its end')
+    if (source.readableEncoding !== null) {
+      throw new ConfigurationError(
+        'invalid-value',
+        'the source has an encoding set; a file is bytes, not text',
+      )
+    }
+    return source
+  }
+  if (source instanceof Uint8Array)
+    return Readable.from(source.length === 0 ? [] : [source], { objectMode: false })
+  if (source instanceof Blob) return Readable.fromWeb(source.stream() as ReadableStream)
+  if (typeof (source as ReadableStream)?.getReader === 'function')
+    return Readable.fromWeb(source as ReadableStream)
+  if (typeof (source as AsyncIterable<Uint8Array>)?.[Symbol.asyncIterator] === 'function') {
+    return Readable.from(source as AsyncIterable<Uint8Array>, { objectMode: false })
+  }
+  throw new ConfigurationError('invalid-value', 'uploadFromStream takes a stream, chunks, bytes or a Blob')
+}

@@ -1,0 +1,169 @@
+import type { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { isS3FileError, UploadError } from '../core/errors.js'
+import { displayName, extensionOf } from '../core/file-name.js'
+import { assertAccepted, assertNotTooLarge } from '../core/file-policy.js'
+import { makeKey } from '../core/key-strategy.js'
+import { S3File } from '../core/s3-file.js'
+import { claimedMediaType } from './media-type.js'
+import { UploadGate } from './upload-gate.js'
+import type { UploadTarget } from './upload-target.js'
+
+/** How far an upload is. */
+export interface UploadProgress {
+  /** Bytes that have come: of the whole body for a request, of the file for a stream. */
+  receivedBytes: number
+  /** Bytes that the store has confirmed. */
+  storedBytes: number
+  /** What `receivedBytes` will reach, where it is known. */
+  totalBytes: number | undefined
+}
+
+export interface SessionOptions {
+  /** What a key function is told of. */
+  request: unknown
+  totalBytes: number | undefined
+  signal: AbortSignal | undefined
+  onProgress: ((progress: UploadProgress) => void) | undefined
+}
+
+/** A file on its way in. */
+export interface SourceFile {
+  filename: string | undefined
+  contentType: string | undefined
+  field: string | undefined
+  stream: Readable
+  /** The length the file must have, where one was given. */
+  announcedBytes: number | undefined
+  /** The most bytes it can have. */
+  atMostBytes: number | undefined
+  /** Called with the bytes that have come so far. */
+  onBytes?: (bytes: number) => void
+}
+
+/** The files of one call: they are all stored, or none stays. */
+export class UploadSession {
+  readonly #target: UploadTarget
+  readonly #options: SessionOptions
+  readonly #stop = new AbortController()
+  readonly #files: S3File[] = []
+  readonly #storedBytes = new Map<string, number>()
+  #receivedBytes = 0
+
+  constructor(target: UploadTarget, options: SessionOptions) {
+    this.#target = target
+    this.#options = options
+  }
+
+  /**
+   * Runs `work` under the caller's signal. When it fails, what it has stored is deleted again.
+   *
+   * @throws what `work` threw; UploadError `upload-aborted`, with the signal's reason as `cause`.
+   */
+  async run<Result>(
+    work: (fail: (error: unknown) => void, stop: AbortSignal) => Promise<Result>,
+  ): Promise<Result> {
+    const { signal } = this.#options
+    const onAbort = () =>
+      this.#stop.abort(new UploadError('upload-aborted', 'the upload was aborted', { cause: signal?.reason }))
+    if (signal?.aborted) onAbort()
+    signal?.addEventListener('abort', onAbort, { once: true })
+    try {
+      return await work((error) => this.#stop.abort(error), this.#stop.signal)
+    } catch (error) {
+      this.#stop.abort(error)
+      throw await this.#discardAll(error)
+    } finally {
+      signal?.removeEventListener('abort', onAbort)
+    }
+  }
+
+  received(bytes: number): void {
+    this.#receivedBytes = bytes
+    this.#report()
+  }
+
+  /**
+   * Stores one file under the target's rules.
+   *
+   * @throws UploadError, StorageError; ConfigurationError `invalid-key` from a key function's result.
+   */
+  async store(source: SourceFile): Promise<S3File> {
+    const { storage, storageName, policies, paramsOf, keyPrefix } = this.#target
+    const name = displayName(source.filename)
+    const contentType = claimedMediaType(source.contentType)
+    const file = { name, contentType, field: source.field }
+    const gate = new UploadGate(policies, file, source.announcedBytes, source.onBytes)
+    gate.on('error', () => undefined) // The storage sees it too, also when it only starts to listen later.
+    const feeding = pipeline(source.stream, gate).catch(() => undefined) // Fails the gate, and so the storage.
+    try {
+      for (const policy of policies) {
+        assertAccepted(policy, file)
+        if (source.announcedBytes !== undefined) assertNotTooLarge(policy, file, source.announcedBytes)
+      }
+      const { request } = this.#options
+      const made = await makeKey(this.#target.key, keyPrefix, {
+        ...file,
+        extension: extensionOf(name),
+        request,
+      })
+      const { key, isUnique } = made
+      this.#stop.signal.throwIfAborted()
+      const atMostBytes = this.#mostBytes(source)
+      const stored = await storage.put(key, gate, {
+        contentType,
+        params: paramsOf({ key, name, contentType }),
+        isKeyUnique: isUnique,
+        signal: this.#stop.signal,
+        onStored: (bytes) => {
+          this.#storedBytes.set(key, bytes)
+          this.#report()
+        },
+        ...(atMostBytes === undefined ? {} : { atMostBytes }),
+      })
+      const result = new S3File({
+        key,
+        name,
+        contentType,
+        ...stored,
+        uploadedAt: new Date(),
+        storage: storageName,
+      })
+      this.#files.push(result)
+      return result
+    } catch (error) {
+      gate.destroy(error as Error)
+      throw error
+    } finally {
+      await feeding
+    }
+  }
+
+  /** The least of all that bounds the file's length: a storage plans its parts by it. */
+  #mostBytes({ announcedBytes, atMostBytes }: SourceFile): number | undefined {
+    const bounds = [
+      announcedBytes,
+      atMostBytes,
+      ...this.#target.policies.map((policy) => policy.maxSizeBytes),
+    ]
+    const known = bounds.filter((bound) => bound !== undefined)
+    return known.length === 0 ? undefined : Math.min(...known)
+  }
+
+  #report(): void {
+    const storedBytes = [...this.#storedBytes.values()].reduce((sum, bytes) => sum + bytes, 0)
+    const { onProgress, totalBytes } = this.#options
+    onProgress?.({ receivedBytes: this.#receivedBytes, storedBytes, totalBytes })
+  }
+
+  /** Deletes what was stored and returns what to throw, with what could not be deleted in `context.leftBehind`. */
+  async #discardAll(error: unknown): Promise<unknown> {
+    if (this.#files.length === 0) return error
+    const failures = await this.#target.storage.deleteMany(this.#files.map(({ key }) => key))
+    if (failures.length > 0 && isS3FileError(error)) {
+      const earlier = (error.context.leftBehind ?? []) as string[]
+      error.context.leftBehind = [...earlier, ...failures.map(({ key }) => `object '${key}'`)]
+    }
+    return error
+  }
+}

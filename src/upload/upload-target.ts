@@ -1,0 +1,91 @@
+import { contentDisposition } from '../core/content-disposition.js'
+import { ConfigurationError } from '../core/errors.js'
+import {
+  checkRules,
+  type FieldOwner,
+  type FileProperty,
+  type FileRules,
+  fileRuleChecks,
+  findField,
+} from '../core/file-field.js'
+import type { FilePolicy } from '../core/file-policy.js'
+import type {
+  FileStorage,
+  ObjectParams,
+  ObjectParamsContext,
+  ObjectParamsOption,
+} from '../core/file-storage.js'
+import type { KeyStrategy } from '../core/key-strategy.js'
+import { normalizePrefix } from '../core/object-key.js'
+import { option } from '../core/options.js'
+import { getStorage } from '../core/storage-registry.js'
+
+/** Where a file goes: a field of an entity, or rules given on the spot. */
+export interface TargetOptions<Entity> extends FileRules {
+  /**
+   * The entity and its file property, whose storage, prefix, key, limits and types then hold. `maxSizeBytes`,
+   * `minSizeBytes` and `accept` given besides make them narrower, never wider.
+   */
+  into?: readonly [FieldOwner<Entity>, FileProperty<Entity>]
+}
+
+export const targetChecks = { into: option.object, ...fileRuleChecks }
+
+/** All that is settled about a file before it comes. */
+export interface UploadTarget {
+  storage: FileStorage
+  storageName: string
+  keyPrefix: string
+  key: KeyStrategy
+  policies: FilePolicy[]
+  paramsOf: (file: ObjectParamsContext) => ObjectParams
+}
+
+const narrowing = ['maxSizeBytes', 'minSizeBytes', 'accept']
+
+/**
+ * @throws ConfigurationError `invalid-option`, `unknown-field`, `unknown-storage`.
+ */
+export function resolveTarget<Entity>(owner: string, options: TargetOptions<Entity>): UploadTarget {
+  checkRules(owner, options)
+  const rules = options.into === undefined ? options : rulesOfField(owner, options, options.into)
+  const storageName = rules.storage ?? 'default'
+  const storage = getStorage(storageName)
+  return {
+    storage,
+    storageName,
+    keyPrefix: storage.keyPrefix + normalizePrefix(owner, rules.keyPrefix),
+    key: rules.key ?? 'unique',
+    policies: (rules === options ? [options] : [rules, options]).map((each) => ({
+      maxSizeBytes: each.maxSizeBytes,
+      minSizeBytes: each.minSizeBytes ?? 0,
+      accept: each.accept,
+    })),
+    paramsOf: (file) => ({
+      // Stored with the object too, so that it holds where a URL cannot say it: a public bucket, a CDN.
+      ContentDisposition: contentDisposition('attachment', file.name),
+      ...paramsOf(storage.objectParams, file),
+      ...paramsOf(rules.objectParams, file),
+    }),
+  }
+}
+
+function rulesOfField<Entity>(
+  owner: string,
+  options: TargetOptions<Entity>,
+  into: readonly [FieldOwner<Entity>, string],
+): FileRules {
+  for (const name of Object.keys(fileRuleChecks)) {
+    if (!narrowing.includes(name) && options[name as keyof FileRules] !== undefined) {
+      throw new ConfigurationError(
+        'invalid-option',
+        `${owner}: option '${name}' comes from the field given as 'into'`,
+      )
+    }
+  }
+  return findField(into[0] as FieldOwner<never>, into[1]).rules
+}
+
+function paramsOf(option: ObjectParamsOption | undefined, file: ObjectParamsContext): ObjectParams {
+  return typeof option === 'function' ? option(file) : { ...option }
+}
