@@ -29,6 +29,7 @@ import { maxUrlSeconds } from '../core/s3-file.js'
 import { maxPartBytes, minPartBytes } from './part-plan.js'
 import { S3Bucket } from './s3-bucket.js'
 import { copyInParts, copySource, largestSimpleCopyBytes } from './s3-copy.js'
+import { wholeChecksum } from './s3-object.js'
 import { S3Upload, type S3UploadSettings } from './s3-upload.js'
 import { S3UrlSigner, type SignFunction } from './s3-url-signer.js'
 
@@ -273,9 +274,4 @@ function clientConfigOf({ clientConfig = {}, checksum }: S3StorageOptions): S3Cl
     ...(checksum === 'none' ? { requestChecksumCalculation: 'WHEN_REQUIRED' } : {}),
     ...clientConfig,
   }
-}
-
-/** A checksum such as `…-3` is one of part checksums, not of the object. */
-function wholeChecksum(crc32: string | undefined): string | null {
-  return crc32 === undefined || crc32.includes('-') ? null : `crc32:${crc32}`
 }

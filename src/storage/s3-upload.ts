@@ -18,7 +18,7 @@ import { partMemory } from './part-memory.js'
 import { maxObjectBytes, planParts } from './part-plan.js'
 import type { S3Bucket } from './s3-bucket.js'
 import { attemptsOf, isSdkErrorNamed } from './s3-errors.js'
-import { objectInput } from './s3-object-input.js'
+import { objectInput, wholeChecksum } from './s3-object.js'
 
 export interface S3UploadSettings {
   partSizeBytes: number
@@ -93,6 +93,7 @@ export class S3Upload {
   /** Resolves when the body has ended and all of its full parts are on their way. */
   #receive(body: Readable): Promise<void> {
     return new Promise((resolve, reject) => {
+      let filling = Promise.resolve()
       const settle = (error?: unknown) => {
         body.off('data', onData).off('end', onEnd).off('error', onError).off('close', onClose)
         this.#stop.signal.removeEventListener('abort', onStop)
@@ -102,28 +103,31 @@ export class S3Upload {
         else reject(error)
       }
       const onStop = () => settle(this.#stop.signal.reason)
-      const onEnd = () => settle()
+      // A stream may say that it has ended while it is paused on its last chunk.
+      const onEnd = () => {
+        body.off('close', onClose)
+        filling.then(() => settle(), settle)
+      }
       const onError = (error: Error) => settle(error)
       const onClose = () => settle(new UploadError('truncated-body', 'the source was closed before its end'))
       const onData = (chunk: Buffer) => {
         try {
           const rest = this.#fill(chunk)
-          if (rest.length > 0) fillWhenPossible(rest)
+          if (rest.length === 0) return
+          filling = fillWhenPossible(rest)
+          filling.catch(settle)
         } catch (error) {
           settle(error)
         }
       }
-      const fillWhenPossible = (chunk: Buffer) => {
+      const fillWhenPossible = async (chunk: Buffer) => {
         body.pause()
-        const fillAll = async () => {
-          let rest = chunk
-          while (rest.length > 0) {
-            await this.#nextPart()
-            rest = this.#fill(rest)
-          }
-          body.resume()
+        let rest = chunk
+        while (rest.length > 0) {
+          await this.#nextPart()
+          rest = this.#fill(rest)
         }
-        fillAll().catch(settle)
+        body.resume()
       }
       if (body.destroyed) {
         settle(body.errored ?? new UploadError('truncated-body', 'the source was closed before it was read'))
@@ -350,7 +354,7 @@ export class S3Upload {
     )
     const isSame =
       head.ContentLength === this.#receivedBytes &&
-      (head.ChecksumCRC32 === undefined || head.ChecksumCRC32 === encodeCrc32(this.#crc))
+      [null, `crc32:${encodeCrc32(this.#crc)}`].includes(wholeChecksum(head.ChecksumCRC32))
     return isSame ? head : undefined
   }
 

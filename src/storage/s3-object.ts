@@ -12,3 +12,8 @@ export function objectInput({ contentType, params = {} }: PutOptions): ObjectInp
     ...(Tagging === undefined ? {} : { Tagging: new URLSearchParams(Tagging).toString() }),
   }
 }
+
+/** A CRC-32 as S3 answers it, as a record keeps it; one such as `…-3` is of part checksums, not of the object. */
+export function wholeChecksum(crc32: string | undefined): string | null {
+  return crc32 === undefined || crc32.includes('-') ? null : `crc32:${crc32}`
+}
