@@ -58,13 +58,15 @@ export function checkRules(owner: string, rules: FileRules): void {
   }
 }
 
-/** The properties of an entity that can hold a file. */
+/** The properties of an entity that can hold a file; of an EntitySchema, whose types do not say, any. */
 export type FileProperty<Entity> = {
-  [Property in keyof Entity]-?: [NonNullable<Entity[Property]>] extends [never]
-    ? never
-    : NonNullable<Entity[Property]> extends S3File
-      ? Property
-      : never
+  [Property in keyof Entity]-?: unknown extends Entity[Property]
+    ? Property
+    : [NonNullable<Entity[Property]>] extends [never]
+      ? never
+      : NonNullable<Entity[Property]> extends S3File
+        ? Property
+        : never
 }[keyof Entity] &
   string
 

@@ -1,7 +1,7 @@
 import type { EntityMetadata } from 'typeorm'
 import type { ColumnMetadata } from 'typeorm/metadata/ColumnMetadata.js'
 import { type FileField, fieldOfTransformer } from '../core/file-field.js'
-import { fieldOfColumn } from './columns-layout.js'
+import { fieldOfColumn } from './column-metadata.js'
 
 /** A file property of an entity, as TypeORM's metadata has it. */
 export interface FileColumn {

@@ -11,6 +11,7 @@ import {
 import { maxKeyBytes } from '../core/object-key.js'
 import { checkOptions, option } from '../core/options.js'
 import type { S3File } from '../core/s3-file.js'
+import { adaptColumnMetadata } from './column-metadata.js'
 import { defineColumns } from './columns-layout.js'
 import { JsonFileTransformer, KeyFileTransformer } from './file-transformer.js'
 
@@ -98,6 +99,7 @@ function columnOptionsOf({ nullable = false, select, column }: S3FileFieldOption
 
 function singleColumn(field: FileField, options: ColumnOptions): ColumnOptions {
   if (field.layout === 'key') {
+    adaptColumnMetadata()
     const transformer = new KeyFileTransformer(field, options.nullable === true)
     return { type: 'varchar', length: maxKeyBytes, ...options, transformer }
   }

@@ -1,10 +1,11 @@
-import type { EntitySubscriberInterface, LoadEvent } from 'typeorm'
+import { type EntitySubscriberInterface, EventSubscriber, type LoadEvent } from 'typeorm'
 import { UnreadableS3File } from '../core/unreadable-s3-file.js'
 import { fileColumnsOf } from './file-columns.js'
 
 /**
  * Goes into `DataSource.subscribers`. Names the row in the error of a file column that cannot be read.
  */
+@EventSubscriber()
 export class S3FileSubscriber implements EntitySubscriberInterface {
   afterLoad(entity: object, event?: LoadEvent<object>): void {
     if (event === undefined) return

@@ -63,7 +63,9 @@ export class S3World {
   async clear(): Promise<void> {
     this.proxy.reset()
     for (const [UploadId, Key] of this.proxy.openUploads) {
-      await this.client.send(new AbortMultipartUploadCommand({ Bucket: S3World.server.bucket, Key, UploadId }))
+      await this.client.send(
+        new AbortMultipartUploadCommand({ Bucket: S3World.server.bucket, Key, UploadId }),
+      )
     }
     await this.storage.deleteMany((await this.keys()).map((key) => this.prefix + key))
     this.proxy.reset()

@@ -89,5 +89,5 @@ export function dataSourceOptions(url: string): DataSourceOptions {
   if (protocol === 'sqljs:') return { type: 'sqljs' }
   if (protocol === 'mysql:') return { type: 'mariadb', url, charset: 'utf8mb4' }
   // PGlite is one session behind many sockets: a second connection would wait for the first one's transaction.
-  return { type: 'postgres', url, extra: { max: 1 } }
+  return { type: 'postgres', url, uuidExtension: 'pgcrypto', installExtensions: false, extra: { max: 1 } }
 }

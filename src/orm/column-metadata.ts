@@ -1,0 +1,136 @@
+import type { ValueTransformer } from 'typeorm'
+import { ColumnMetadata } from 'typeorm/metadata/ColumnMetadata.js'
+import { ConfigurationError, isS3FileError } from '../core/errors.js'
+import type { FileField } from '../core/file-field.js'
+import { isS3File, S3File } from '../core/s3-file.js'
+import { sharedState } from '../core/shared-state.js'
+import { UnreadableS3File } from '../core/unreadable-s3-file.js'
+import { KeyFileTransformer } from './file-transformer.js'
+
+/** The embedded classes behind `layout: 'columns'`, one for each field. */
+const fieldOfClass = sharedState('columns', () => new WeakMap<object, FileField>())
+
+/** What has been read of a row, by property, while its columns come one by one. */
+const halfRead = new WeakMap<object, Map<string, Record<string, unknown>>>()
+
+type Holder = Record<string, unknown>
+
+export function markColumnsClass(columnsClass: object, field: FileField): void {
+  fieldOfClass.set(columnsClass, field)
+}
+
+/** The field that has this column with `layout: 'columns'`; undefined for any other column. */
+export function fieldOfColumn(column: ColumnMetadata): FileField | undefined {
+  return column.embeddedMetadata === undefined
+    ? undefined
+    : fieldOfClass.get(column.embeddedMetadata.type as unknown as object)
+}
+
+/**
+ * TypeORM ignores `null` in place of an embedded, loads an instance full of nulls for it, and writes into the
+ * existing instance: none of which a file can bear. And it compares null with the transformed value of the database,
+ * so a Django column's `''` would never be clean. There is no hook for either, so the methods through which TypeORM
+ * reads and writes a column's value learn of these columns; for all others they do what they did.
+ */
+export function adaptColumnMetadata(): void {
+  sharedState('columnMetadata', () => {
+    const { getEntityValue, setEntityValue, createValueMap } = ColumnMetadata.prototype
+    ColumnMetadata.prototype.getEntityValue = function (entity, transform = false) {
+      const field = fieldOfColumn(this)
+      if (field === undefined || entity === undefined || entity === null) {
+        const value = getEntityValue.call(this, entity, transform)
+        return transform && value === '' && this.transformer instanceof KeyFileTransformer ? null : value
+      }
+      const value = readPart(holderOf(this, entity), this, field, transform)
+      return transform && this.transformer ? (this.transformer as ValueTransformer).to(value) : value
+    }
+    ColumnMetadata.prototype.setEntityValue = function (entity, value) {
+      const field = fieldOfColumn(this)
+      if (field === undefined) setEntityValue.call(this, entity, value)
+      else writePart(holderOf(this, entity, true) as Holder, this, field, value)
+    }
+    ColumnMetadata.prototype.createValueMap = function (value, useDatabaseName) {
+      const isPart = !useDatabaseName && fieldOfColumn(this) !== undefined
+      return createValueMap.call(this, isPart ? new Part(value) : value, useDatabaseName)
+    }
+    return true
+  })
+}
+
+/** A value on its way from TypeORM's comparison into a statement, in a plain object of TypeORM's own. */
+class Part {
+  readonly value: unknown
+  constructor(value: unknown) {
+    this.value = value
+  }
+}
+
+/** The embeddeds around a column, from the entity down to the file property. */
+function embeddedsOf(column: ColumnMetadata) {
+  return (column.embeddedMetadata as NonNullable<ColumnMetadata['embeddedMetadata']>).embeddedMetadataTree
+}
+
+/** The object that has the file property: the entity, or the embedded that the field is declared in. */
+function holderOf(column: ColumnMetadata, entity: object, create = false): Holder | undefined {
+  let holder = entity as Holder
+  for (const embedded of embeddedsOf(column).slice(0, -1)) {
+    if (create) holder[embedded.propertyName] ??= embedded.create()
+    const next = holder[embedded.propertyName]
+    if (next === undefined || next === null) return undefined
+    holder = next as Holder
+  }
+  return holder
+}
+
+function propertyOf(column: ColumnMetadata): string {
+  return embeddedsOf(column).at(-1)?.propertyName as string
+}
+
+function readPart(
+  holder: Holder | undefined,
+  column: ColumnMetadata,
+  field: FileField,
+  isForComparison: boolean,
+): unknown {
+  const value = holder?.[propertyOf(column)]
+  if (value === undefined || value === null) return value
+  if (value instanceof UnreadableS3File) return (value.raw as Holder)[column.propertyName]
+  const part = (value as Holder)[column.propertyName]
+  if (part instanceof Part) return part.value
+  // Criteria such as `delete({ file: { key } })` are plain objects; what is to be stored is not.
+  if (isS3File(value) || isForComparison || (part === undefined && hasPart(value))) return part
+  throw new ConfigurationError(
+    'invalid-value',
+    `${field.label} takes an S3File or null; plain objects, for instance from a client's JSON, are refused`,
+  )
+}
+
+function hasPart(value: object): boolean {
+  return Object.values(value).some((part) => part instanceof Part)
+}
+
+function writePart(holder: Holder, column: ColumnMetadata, field: FileField, value: unknown): void {
+  const property = propertyOf(column)
+  const records = halfRead.get(holder) ?? new Map<string, Record<string, unknown>>()
+  const record = records.get(property) ?? {}
+  record[column.propertyName] = value
+  if (column.propertyName === 'key') {
+    records.delete(property)
+    holder[property] = fileOf(record, field)
+  } else {
+    halfRead.set(holder, records.set(property, record))
+  }
+}
+
+function fileOf(record: Record<string, unknown>, field: FileField): S3File | null {
+  if (record.key === null) return null
+  try {
+    return new S3File({
+      ...(record as unknown as ConstructorParameters<typeof S3File>[0]),
+      storage: (record.storage ?? field.rules.storage ?? 'default') as string,
+    })
+  } catch (error) {
+    const reason = isS3FileError(error) ? error.message : String(error)
+    return new UnreadableS3File({ ...record }, field.label, reason)
+  }
+}
