@@ -24,9 +24,9 @@ export type WithUrls<T> = T extends S3File
             ? never
             : T extends object
               ? {
-                  [Property in keyof T as WithUrls<T[Property]> extends never ? never : Property]: WithUrls<
-                    T[Property]
-                  >
+                  [Property in keyof T as [Exclude<WithUrls<T[Property]>, undefined>] extends [never]
+                    ? never
+                    : Property]: WithUrls<T[Property]>
                 }
               : T
 

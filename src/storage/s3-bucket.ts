@@ -5,11 +5,24 @@ import type {
   ServiceOutputTypes,
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
+import { KiB } from '../core/bytes.js'
+import { StorageError } from '../core/errors.js'
 import { storageErrorOf } from './s3-errors.js'
 
 type Command<Input extends ServiceInputTypes, Output extends ServiceOutputTypes> = Parameters<
   typeof S3Client.prototype.send<Input, Output>
 >[0]
+
+/** A request may take so much longer for its body. */
+const slowestBytesPerSecond = 64 * KiB
+
+interface RequestOptions {
+  /** As S3 names it. */
+  operation: string
+  key?: string
+  signal?: AbortSignal | undefined
+  bodyBytes?: number
+}
 
 /** One bucket of one client: sends commands and puts their errors into this package's words. */
 export class S3Bucket {
@@ -18,23 +31,39 @@ export class S3Bucket {
   /** Until the store has said that it does not know `If-None-Match` on a write. */
   knowsIfNoneMatch = true
 
-  constructor(client: S3Client, name: string) {
+  readonly #timeoutSeconds: number
+
+  constructor(client: S3Client, name: string, timeoutSeconds: number) {
     this.client = client
     this.name = name
+    this.#timeoutSeconds = timeoutSeconds
   }
 
   /**
+   * Sends a command and bounds the time it takes, whatever the client's own settings: a store that falls silent fails
+   * the request, it does not hang it.
+   *
    * @throws StorageError; the signal's reason when it aborted the request.
    */
   async send<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
     command: Command<Input, Output>,
-    { operation, key, signal }: { operation: string; key?: string; signal?: AbortSignal | undefined },
+    { operation, key, signal, bodyBytes = 0 }: RequestOptions,
   ): Promise<Output> {
+    const seconds = this.#timeoutSeconds + Math.ceil(bodyBytes / slowestBytesPerSecond)
+    const deadline = AbortSignal.timeout(seconds * 1000)
     try {
-      return await this.client.send(command, signal === undefined ? {} : { abortSignal: signal })
+      return await this.client.send(command, {
+        abortSignal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]),
+      })
     } catch (error) {
       signal?.throwIfAborted()
-      throw storageErrorOf(error, { operation, bucket: this.name, ...(key === undefined ? {} : { key }) })
+      const context = { operation, bucket: this.name, key }
+      if (!deadline.aborted) throw storageErrorOf(error, context)
+      throw new StorageError(
+        'storage-unreachable',
+        `S3 did not answer ${operation} in bucket '${this.name}' within ${seconds} seconds`,
+        { cause: error, context },
+      )
     }
   }
 

@@ -9,7 +9,7 @@ interface SdkError {
 export interface S3Operation {
   operation: string
   bucket: string
-  key?: string
+  key?: string | undefined
 }
 
 const codeByName: Record<string, S3FileErrorCode> = {

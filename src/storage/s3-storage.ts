@@ -55,6 +55,11 @@ export interface S3StorageOptions {
    * `none` for stores that refuse checksums. @default 'crc32'
    */
   checksum?: 'crc32' | 'none'
+  /**
+   * The longest that the store may take for a request in seconds, all tries together, 1 to 86,400; for each 64 KiB of a
+   * body there is one more. @default 300
+   */
+  requestTimeoutSeconds?: number
   /** What the store keeps with each object, or a function that says it. */
   objectParams?: ObjectParamsOption
   urls?: {
@@ -78,6 +83,7 @@ const checks = {
   maxConcurrentParts: option.integer(1, 100),
   equalParts: option.boolean,
   checksum: option.oneOf('crc32', 'none'),
+  requestTimeoutSeconds: option.integer(1, 86_400),
   objectParams: option.objectOrFunction,
   urls: option.object,
 }
@@ -123,7 +129,7 @@ export class S3Storage implements FileStorage {
       checksum: options.checksum ?? 'crc32',
     }
     const client = options.client ?? new S3Client(clientConfigOf(options))
-    this.#bucket = new S3Bucket(client, options.bucket)
+    this.#bucket = new S3Bucket(client, options.bucket, options.requestTimeoutSeconds ?? 300)
     this.#signer = new S3UrlSigner(client, options.bucket, {
       expiresInSeconds: urls.expiresInSeconds ?? 900,
       windowSeconds: urls.windowSeconds ?? 300,
@@ -269,7 +275,7 @@ export class S3Storage implements FileStorage {
 function clientConfigOf({ clientConfig = {}, checksum }: S3StorageOptions): S3ClientConfig {
   return {
     maxAttempts: 5,
-    // A request on which nothing moves for this long is tried again; without these a silent S3 hangs an upload.
+    // A request on which nothing moves for so long is tried again, well before the storage's own time is up.
     requestHandler: { connectionTimeout: 5000, socketTimeout: 30_000 },
     ...(checksum === 'none' ? { requestChecksumCalculation: 'WHEN_REQUIRED' } : {}),
     ...clientConfig,

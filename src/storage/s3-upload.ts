@@ -232,7 +232,7 @@ export class S3Upload {
         }),
         checksum !== undefined,
       ),
-      { operation: 'UploadPart', key: this.#key, signal: this.#stop.signal },
+      { operation: 'UploadPart', key: this.#key, signal: this.#stop.signal, bodyBytes: part.length },
     )
     this.#checkAnswer('UploadPart', answer.ChecksumCRC32, checksum)
     this.#sentParts[part.number - 1] = {
@@ -313,7 +313,7 @@ export class S3Upload {
           checksum !== undefined,
         ),
         // Not cancelled when the upload stops: a PUT of unknown outcome could leave its object behind.
-        { operation: 'PutObject', key: this.#key },
+        { operation: 'PutObject', key: this.#key, bodyBytes: body.length },
       ),
     )
     this.#checkAnswer('PutObject', answer.ChecksumCRC32, checksum)

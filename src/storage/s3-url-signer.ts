@@ -115,16 +115,14 @@ export class S3UrlSigner {
           ?.properties?.authSchemes?.[0]
         return { response: {}, output: { $metadata: {} } as never }
       },
-      { step: 'finalizeRequest', priority: 'high', name: 'catchRequest' },
+      { step: 'build', priority: 'low', name: 'catchRequest' },
     )
     await this.#client.send(command)
     if (request === undefined || !request.path.endsWith(`/${placeholder}`)) return undefined
     if (scheme?.name !== undefined && scheme.name !== 'sigv4') return undefined
-    for (const header of ['amz-sdk-invocation-id', 'amz-sdk-request', 'x-amz-user-agent', 'user-agent']) {
+    // A browser that follows the URL sends none of these.
+    for (const header of ['x-amz-user-agent', 'user-agent', 'x-amz-checksum-mode'])
       delete request.headers[header]
-    }
-    delete request.headers['x-amz-checksum-mode']
-    request.query = { ...request.query, 'x-id': 'GetObject' }
     const { config } = this.#client
     const presigner = new S3RequestPresigner({
       credentials: config.credentials,

@@ -74,7 +74,9 @@ export async function uploadFromStream<Entity = unknown>(
       })
     })
   } catch (error) {
-    if (isS3FileError(error) || stream.errored !== error) throw error
+    const isOfSource =
+      stream.errored === error || (error as NodeJS.ErrnoException).code === 'ERR_STREAM_PREMATURE_CLOSE'
+    if (isS3FileError(error) || !isOfSource) throw error
     throw new UploadError('truncated-body', 'the source failed before its end', { cause: error })
   } finally {
     stream.destroy()

@@ -305,9 +305,8 @@ describe.each([['the database of this run'], ['SQLite']])('a file column on %s',
         { file: await newFile('a.txt') },
         { file: await newFile('b.txt') },
       ])
-      const { escape } = dataSource.driver
-      const table = dataSource.driver.escape(repository.metadata.tableName)
-      const quote = (identifier: string) => escape.call(dataSource.driver, identifier)
+      const quote = (identifier: string) => dataSource.driver.escape(identifier)
+      const table = quote(repository.metadata.tableName)
       await dataSource.query(`UPDATE ${table} SET ${quote(column)} = ${bad} WHERE id = '${first?.id}'`)
 
       const found = await repository.find()

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { S3Client } from '@aws-sdk/client-s3'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { isS3FileError, type S3FileError } from '../../src/core/errors.ts'
 import { configureStorages } from '../../src/core/storage-registry.ts'
@@ -9,6 +10,7 @@ import type { FaultKind, Operation } from '../support/chaos-proxy.ts'
 import { post, RawRequest, startServer, type TestServer } from '../support/http-server.ts'
 import { formBody, formType, partHead, sampleBytes } from '../support/multipart.ts'
 import { S3World } from '../support/s3-world.ts'
+import { s3ClientConfig } from '../support/servers.ts'
 
 const MiB = 1024 * 1024
 
@@ -133,6 +135,17 @@ describe('a fault that stays', () => {
     world.proxy.inject({ on: 'UploadPart', kind: 'wrongEtag' })
     expect(await send(12 * MiB)).toMatchObject({ status: 502, body: { code: 'storage-refused' } })
     await nothingLeft()
+  })
+
+  it('an S3 that falls silent ends the upload, even with a client that would wait for ever', async () => {
+    const { requestHandler: _, ...clientConfig } = s3ClientConfig(S3World.server, world.proxy.endpoint)
+    const client = new S3Client(clientConfig)
+    configureStorages({ default: world.newStorage({ client, requestTimeoutSeconds: 1 }) })
+    world.proxy.inject({ on: 'PutObject', kind: 'stall', times: 100 })
+    const { status, body } = await send(1000)
+    expect({ status, code: body.code }).toEqual({ status: 502, code: 'storage-unreachable' })
+    expect(body.message).toMatch(/did not answer PutObject in bucket '.*' within 2 seconds/)
+    client.destroy()
   })
 
   it('a bucket that is not there is named', async () => {

@@ -112,22 +112,16 @@ export class ChaosProxy {
     request.on('error', () => undefined)
     response.on('error', () => undefined)
     const kind = this.#takeFault(operation)
-    switch (kind) {
-      case 'internalError':
-        return answerError(request, response, 500, 'InternalError')
-      case 'slowDown':
-        return answerError(request, response, 503, 'SlowDown')
-      case 'accessDenied':
-        return answerError(request, response, 403, 'AccessDenied')
-      case 'resetMidBody':
-        request.once('data', () => request.socket.destroy())
-        if (request.method === 'HEAD' || request.headers['content-length'] === '0') request.socket.destroy()
-        return
-      case 'stall':
-        request.resume()
-        return
-      default:
-        setTimeout(() => this.#forward(request, response, seen, kind), this.delayMs)
+    const injected = kind === undefined ? undefined : injectedErrors[kind]
+    if (injected !== undefined) {
+      answerError(request, response, injected)
+    } else if (kind === 'resetMidBody') {
+      request.once('data', () => request.socket.destroy())
+      if (request.headers['content-length'] === '0') request.socket.destroy()
+    } else if (kind === 'stall') {
+      request.resume()
+    } else {
+      setTimeout(() => this.#forward(request, response, seen, kind), this.delayMs)
     }
   }
 
@@ -208,7 +202,17 @@ export class ChaosProxy {
   }
 }
 
-function answerError(request: IncomingMessage, response: ServerResponse, status: number, code: string): void {
+const injectedErrors: { [Kind in FaultKind]?: [status: number, code: string] } = {
+  internalError: [500, 'InternalError'],
+  slowDown: [503, 'SlowDown'],
+  accessDenied: [403, 'AccessDenied'],
+}
+
+function answerError(
+  request: IncomingMessage,
+  response: ServerResponse,
+  [status, code]: [status: number, code: string],
+): void {
   request.resume()
   request.on('end', () => {
     response.writeHead(status, { 'content-type': 'application/xml' })

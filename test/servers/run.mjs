@@ -1,0 +1,29 @@
+// Runs the integration suite against the servers that test/servers/start has started: each S3 server with a database,
+// and each database at least once. Runs under the Node that it was called with.
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+
+const endpoints = JSON.parse(readFileSync('.servers/endpoints.json', 'utf8'))
+const runs = [
+  { s3: 'versitygw', kind: 'versitygw', database: 'postgres' },
+  { s3: 'versitygwTls', kind: 'versitygw', database: 'mariadb' },
+  { s3: 'ceph', kind: 'ceph', database: 'postgres' },
+]
+for (const { s3, kind, database } of runs) {
+  const { endpoint, accessKeyId, secretAccessKey, caFile } = endpoints[s3]
+  console.log(`\n${s3} and ${database}, Node ${process.version}`)
+  const { status } = spawnSync(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', '--project', 'integration'], {
+    stdio: 'inherit',
+    env: {
+      ...process.env,
+      S3_KIND: kind,
+      S3_ENDPOINT: endpoint,
+      S3_BUCKET: 'test-bucket',
+      AWS_ACCESS_KEY_ID: accessKeyId,
+      AWS_SECRET_ACCESS_KEY: secretAccessKey,
+      DATABASE_URL: endpoints[database],
+      ...(caFile === undefined ? {} : { S3_CA_FILE: caFile }),
+    },
+  })
+  if (status !== 0) process.exit(status ?? 1)
+}
