@@ -11,7 +11,7 @@ const brand = Symbol.for('typeorm-s3-file.file')
 export const maxUrlSeconds = 604_800
 
 /** The options of `url()`, as `checkOptions` takes them. */
-export const urlOptionChecks = {
+const urlOptionChecks = {
   expiresInSeconds: option.integer(1, maxUrlSeconds),
   disposition: option.oneOf('attachment', 'inline'),
   downloadName: option.string,

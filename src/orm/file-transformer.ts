@@ -8,7 +8,7 @@ import { UnreadableS3File } from '../core/unreadable-s3-file.js'
  * Between a column of one value and `S3File`. It carries its field, which is how an EntitySchema's columns, which
  * have no class to look it up by, are found.
  */
-export abstract class FileTransformer implements ValueTransformer {
+abstract class FileTransformer implements ValueTransformer {
   readonly #field: FileField
 
   constructor(field: FileField) {

@@ -80,6 +80,7 @@ export class S3Upload {
     signal?.addEventListener('abort', onAbort, { once: true })
     try {
       signal?.throwIfAborted()
+      if (!this.#options.isKeyUnique) await this.#assertFree()
       await this.#receive(body)
       return this.#created === undefined ? await this.#putWhole() : await this.#complete()
     } catch (error) {
@@ -88,6 +89,27 @@ export class S3Upload {
       signal?.removeEventListener('abort', onAbort)
       this.#releasePart()
     }
+  }
+
+  /** Early, and for stores that do not know the condition on the last request; that one still decides. */
+  async #assertFree(): Promise<void> {
+    try {
+      await this.#bucket.send(new HeadObjectCommand({ Bucket: this.#bucket.name, Key: this.#key }), {
+        operation: 'HeadObject',
+        key: this.#key,
+        signal: this.#stop.signal,
+      })
+    } catch (error) {
+      if (isS3FileError(error, 'object-not-found')) return
+      throw error
+    }
+    throw new StorageError(
+      'key-taken',
+      `S3 already has an object '${this.#key}' in bucket '${this.#bucket.name}'`,
+      {
+        context: { bucket: this.#bucket.name, key: this.#key },
+      },
+    )
   }
 
   /** Resolves when the body has ended and all of its full parts are on their way. */
@@ -361,7 +383,8 @@ export class S3Upload {
   #result(answer: { ETag?: string | undefined }): StoredObject {
     return {
       size: this.#receivedBytes,
-      etag: answer.ETag?.replaceAll('"', '') ?? null,
+      // Ceph answers Complete with an empty one.
+      etag: answer.ETag?.replaceAll('"', '') || null,
       checksum: this.#settings.checksum === 'crc32' ? `crc32:${encodeCrc32(this.#crc)}` : null,
     }
   }

@@ -6,7 +6,7 @@ import type { ResolvedFormLimits } from './form-limits.js'
 import type { RequestSource } from './request-source.js'
 
 /** A file as it comes in a form. */
-export interface FilePart {
+interface FilePart {
   field: string
   filename: string
   contentType: string

@@ -199,8 +199,7 @@ describe('what s3chunkuploader does wrong and this does not', () => {
     expect(await world.keys()).toHaveLength(1)
   })
 
-  it('an existing object overwritten. A key that is taken is refused', async ({ skip }) => {
-    skip(!S3World.abilities.checksCondition, 'this server does not know If-None-Match')
+  it('an existing object overwritten. A key that is taken is refused', async () => {
     options = { key: () => 'fixed.bin' }
     expect((await send(1)).status).toBe(200)
     expect((await send(2)).body.code).toBe('key-taken')

@@ -25,8 +25,8 @@ describe.runIf(S3World.server.caFile !== undefined)('over TLS', () => {
     )
     const storage = new S3Storage({ bucket: S3World.server.bucket, client, partSizeBytes: 5 * MiB })
     await lintStorage(storage, { largeFileBytes: 6 * MiB })
-    expect(hashes.get('PutObject')).toBe('UNSIGNED-PAYLOAD')
-    expect(hashes.get('UploadPart')).toBe('UNSIGNED-PAYLOAD')
+    expect(hashes.get('PutObjectCommand')).toBe('UNSIGNED-PAYLOAD')
+    expect(hashes.get('UploadPartCommand')).toBe('UNSIGNED-PAYLOAD')
 
     configureStorages({ default: storage })
     const content = sampleBytes(12 * MiB)

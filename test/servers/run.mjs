@@ -12,18 +12,22 @@ const runs = [
 for (const { s3, kind, database } of runs) {
   const { endpoint, accessKeyId, secretAccessKey, caFile } = endpoints[s3]
   console.log(`\n${s3} and ${database}, Node ${process.version}`)
-  const { status } = spawnSync(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', '--project', 'integration'], {
-    stdio: 'inherit',
-    env: {
-      ...process.env,
-      S3_KIND: kind,
-      S3_ENDPOINT: endpoint,
-      S3_BUCKET: 'test-bucket',
-      AWS_ACCESS_KEY_ID: accessKeyId,
-      AWS_SECRET_ACCESS_KEY: secretAccessKey,
-      DATABASE_URL: endpoints[database],
-      ...(caFile === undefined ? {} : { S3_CA_FILE: caFile }),
+  const { status } = spawnSync(
+    process.execPath,
+    ['node_modules/vitest/vitest.mjs', 'run', '--project', 'integration'],
+    {
+      stdio: 'inherit',
+      env: {
+        ...process.env,
+        S3_KIND: kind,
+        S3_ENDPOINT: endpoint,
+        S3_BUCKET: 'test-bucket',
+        AWS_ACCESS_KEY_ID: accessKeyId,
+        AWS_SECRET_ACCESS_KEY: secretAccessKey,
+        DATABASE_URL: endpoints[database],
+        ...(caFile === undefined ? {} : { S3_CA_FILE: caFile }),
+      },
     },
-  })
+  )
   if (status !== 0) process.exit(status ?? 1)
 }

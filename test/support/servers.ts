@@ -24,21 +24,21 @@ export const s3Abilities = {
   embedded: {
     listsUploads: false,
     overridesHeaders: false,
-    checksCondition: false,
+
     checksCrc: false,
     sortsByBytes: false,
   },
   versitygw: {
     listsUploads: true,
     overridesHeaders: true,
-    checksCondition: true,
+
     checksCrc: true,
     sortsByBytes: true,
   },
   ceph: {
     listsUploads: true,
     overridesHeaders: true,
-    checksCondition: true,
+
     checksCrc: false,
     sortsByBytes: true,
   },
