@@ -1,0 +1,116 @@
+import { describe, expect, it } from 'vitest'
+import { isS3FileError } from '../../src/core/errors.ts'
+import {
+  isValidKey,
+  normalizePrefix,
+  pathProblem,
+  replaceControlCharacters,
+} from '../../src/core/object-key.ts'
+
+const loneSurrogate = '\ud83d'
+
+describe('isValidKey', () => {
+  it.each([
+    ['a plain path', 'a/b.pdf'],
+    ['what other programs wrote, however odd', '/a//../b\\c \u0001'],
+    ['1,024 bytes', 'a'.repeat(1024)],
+    ['1,024 bytes of UTF-8', 'é'.repeat(512)],
+  ])('takes %s', (_what, key) => {
+    expect(isValidKey(key)).toBe(true)
+  })
+
+  it.each([
+    ['an empty key', ''],
+    ['1,025 bytes', 'a'.repeat(1025)],
+    ['1,025 bytes in fewer characters', `${'é'.repeat(512)}a`],
+    ['a lone surrogate', `a${loneSurrogate}`],
+    ['a NUL', 'a\u0000b'],
+  ])('refuses %s', (_what, key) => {
+    expect(isValidKey(key)).toBe(false)
+  })
+})
+
+const badPaths: [string, string][] = [
+  ['/a', 'it starts with a slash'],
+  ['a\\b', 'it has a backslash'],
+  ['..', "it has a segment '..'"],
+  ['../a', "it has a segment '..'"],
+  ['a/../b', "it has a segment '..'"],
+  ['a/..', "it has a segment '..'"],
+  ['.', "it has a segment '.'"],
+  ['a/./b', "it has a segment '.'"],
+  ['a//b', 'it has an empty segment'],
+  ['a\u0000b', 'it has control characters'],
+  ['a\r\nb', 'it has control characters'],
+  ['a\u007fb', 'it has control characters'],
+  ['a\u0085b', 'it has control characters'],
+  ['a\u2028b', 'it has control characters'],
+  ['a\u202eb', 'it has control characters'],
+  ['a\u200fb', 'it has control characters'],
+  ['a\u2066b', 'it has control characters'],
+  [`a${loneSurrogate}b`, 'it is not well-formed Unicode'],
+  [' a', 'a segment starts or ends with a space'],
+  ['a ', 'a segment starts or ends with a space'],
+  ['a /b', 'a segment starts or ends with a space'],
+  ['a/\u00a0b', 'a segment starts or ends with a space'],
+  ['a/ /b', 'a segment starts or ends with a space'],
+  ['%2e%2e/a', 'it has an encoded dot, slash, backslash or NUL'],
+  ['a/%2E./b', 'it has an encoded dot, slash, backslash or NUL'],
+  ['a%2Fb', 'it has an encoded dot, slash, backslash or NUL'],
+  ['a%5cb', 'it has an encoded dot, slash, backslash or NUL'],
+  ['a%00b', 'it has an encoded dot, slash, backslash or NUL'],
+]
+
+describe('pathProblem', () => {
+  it.each(['a', 'a/b/c.pdf', '.hidden', 'a..b', '...', 'a b/c', '100%', 'a%20b', "it's", '报告/é.pdf', '😀'])(
+    'finds none in %j',
+    (path) => {
+      expect(pathProblem(path)).toBeUndefined()
+    },
+  )
+
+  it.each([...badPaths, ['', 'it is empty'], ['a/', 'it has an empty segment']])(
+    'says of %j that %s',
+    (path, problem) => {
+      expect(pathProblem(path)).toBe(problem)
+    },
+  )
+})
+
+describe('normalizePrefix', () => {
+  it.each([
+    [undefined, ''],
+    ['', ''],
+    ['invoices', 'invoices/'],
+    ['invoices/', 'invoices/'],
+    ['invoices/2026', 'invoices/2026/'],
+  ])('writes %j as %j', (given, prefix) => {
+    expect(normalizePrefix('owner', given)).toBe(prefix)
+  })
+
+  it.each([...badPaths, ['/', 'it is empty'], ['a//', 'it has an empty segment'], [' ', 'a segment starts']])(
+    'refuses %j and names the owner, the prefix and the reason',
+    (prefix, problem) => {
+      try {
+        normalizePrefix('S3Storage', prefix)
+        expect.unreachable()
+      } catch (error) {
+        expect(isS3FileError(error, 'invalid-option')).toBe(true)
+        expect((error as Error).message).toContain(
+          `S3Storage: '${prefix}' cannot be a key prefix: ${problem}`,
+        )
+      }
+    },
+  )
+})
+
+describe('replaceControlCharacters', () => {
+  it('replaces each one, and each half of a character', () => {
+    expect(replaceControlCharacters(`a\r\nb\u202ec${loneSurrogate}`, '_')).toBe('a__b_c\ufffd')
+  })
+
+  it('gives the same answer each time', () => {
+    const texts = ['\u0001', '\u0001', '\u0001'].map((text) => replaceControlCharacters(text, ''))
+    expect(texts).toEqual(['', '', ''])
+  })
+})

@@ -1,0 +1,154 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { StorageError } from '../../src/core/errors.ts'
+import type { SignedUrl, UrlOptions } from '../../src/core/file-storage.ts'
+import { S3File } from '../../src/core/s3-file.ts'
+import { configureStorages } from '../../src/core/storage-registry.ts'
+import { UnreadableS3File } from '../../src/core/unreadable-s3-file.ts'
+import { withUrls } from '../../src/core/with-urls.ts'
+import { MemoryStorage } from '../../src/storage/memory-storage.ts'
+
+const end = new Date('2026-11-22T09:45:05Z')
+
+class PlainStorage extends MemoryStorage {
+  lastOptions: UrlOptions | undefined
+
+  override async url(key: string, options?: UrlOptions): Promise<SignedUrl> {
+    this.lastOptions = options
+    if (key === 'failing') throw new StorageError('storage-unreachable', 'x')
+    return { url: `https://files/${key}`, expiresAt: key === 'public' ? null : end, refreshAt: end }
+  }
+}
+
+let storage: PlainStorage
+beforeEach(() => {
+  storage = new PlainStorage()
+  configureStorages({ default: storage })
+})
+afterEach(() => configureStorages({}))
+
+function file(key: string): S3File {
+  return new S3File({ key, name: `${key}.pdf`, size: 5, contentType: 'application/pdf' })
+}
+
+function shown(key: string) {
+  return {
+    name: `${key}.pdf`,
+    size: 5,
+    contentType: 'application/pdf',
+    url: `https://files/${key}`,
+    urlExpiresAt: '2026-11-22T09:45:05.000Z',
+  }
+}
+
+class Folder {
+  id = 1
+  cover: S3File | null = file('cover')
+  pages: S3File[] = [file('p1'), file('p2')]
+  child: { deep: { file: S3File } } = { deep: { file: file('deep') } }
+  lazy: Promise<S3File> = Promise.resolve(file('lazy'))
+  get label() {
+    return `#${this.id}`
+  }
+  rename() {
+    this.id++
+  }
+}
+
+describe('withUrls', () => {
+  it('replaces the files of an entity at any depth, in lists and out of them', async () => {
+    expect(await withUrls(new Folder())).toEqual({
+      id: 1,
+      cover: shown('cover'),
+      pages: [shown('p1'), shown('p2')],
+      child: { deep: { file: shown('deep') } },
+    })
+  })
+
+  it('replaces the files of a list of entities, and a file by itself', async () => {
+    expect(await withUrls([{ a: file('a') }, { a: null }])).toEqual([{ a: shown('a') }, { a: null }])
+    expect(await withUrls(file('a'))).toEqual(shown('a'))
+  })
+
+  it('gives a plain copy and leaves the entity as it is', async () => {
+    const folder = new Folder()
+    const copy = await withUrls(folder)
+    expect(Object.getPrototypeOf(copy)).toBe(Object.prototype)
+    expect(copy).not.toHaveProperty('lazy')
+    expect(copy).not.toHaveProperty('rename')
+    expect(folder.cover).toBeInstanceOf(S3File)
+  })
+
+  it('writes what JSON cannot: dates as ISO 8601, bigint as text', async () => {
+    expect(await withUrls({ at: end, big: 2n ** 60n, none: null, no: undefined })).toEqual({
+      at: '2026-11-22T09:45:05.000Z',
+      big: '1152921504606846976',
+      none: null,
+    })
+  })
+
+  it.each([7, 'text', true, null, undefined])('gives %j back as it is', async (value) => {
+    expect(await withUrls(value)).toBe(value)
+  })
+
+  it('asks what has a toJSON()', async () => {
+    expect(await withUrls({ price: { toJSON: () => '12.50 EUR' } })).toEqual({ price: '12.50 EUR' })
+  })
+
+  it('shows each of two places of one object', async () => {
+    const shared = { file: file('a') }
+    expect(await withUrls({ first: shared, list: [shared, shared] })).toEqual({
+      first: { file: shown('a') },
+      list: [{ file: shown('a') }, { file: shown('a') }],
+    })
+  })
+
+  it('refuses a structure that contains itself', async () => {
+    const parent: { children: object[] } = { children: [] }
+    parent.children.push({ parent })
+    await expect(withUrls(parent)).rejects.toMatchObject({
+      code: 'invalid-value',
+      message: 'withUrls: the structure contains itself',
+    })
+  })
+
+  it('copies a property named __proto__ as a property', async () => {
+    const copy = await withUrls(JSON.parse('{"__proto__": {"isAdmin": true}}'))
+    expect(copy.isAdmin).toBeUndefined()
+    expect(Object.keys(copy)).toEqual(['__proto__'])
+  })
+
+  it('has no end for a URL that does not end', async () => {
+    expect(await withUrls(file('public'))).toMatchObject({ url: 'https://files/public', urlExpiresAt: null })
+  })
+
+  it('hands its options to each URL, and refuses those it does not know', async () => {
+    await withUrls([file('a')], { expiresInSeconds: 60, disposition: 'inline' })
+    expect(storage.lastOptions).toMatchObject({ expiresInSeconds: 60, disposition: 'inline' })
+    await expect(withUrls([file('a')], { expires: 60 } as UrlOptions)).rejects.toMatchObject({
+      code: 'unknown-option',
+    })
+  })
+
+  it('shows a file that cannot be read without a URL, and the others with theirs', async () => {
+    const broken = new UnreadableS3File('x', 'Document.file', 'it is not JSON')
+    expect(await withUrls([{ file: broken }, { file: file('a') }])).toEqual([
+      {
+        file: {
+          name: '',
+          size: null,
+          contentType: null,
+          error: 'invalid-record',
+          url: null,
+          urlExpiresAt: null,
+        },
+      },
+      { file: shown('a') },
+    ])
+  })
+
+  it('fails when a URL cannot be made', async () => {
+    await expect(withUrls([file('a'), file('failing')])).rejects.toMatchObject({
+      code: 'storage-unreachable',
+    })
+  })
+})

@@ -1,0 +1,88 @@
+import { inspect } from 'node:util'
+import { describe, expect, it } from 'vitest'
+import { type S3FileError, UploadError } from '../../src/core/errors.ts'
+import { attemptsOf, isSdkErrorNamed, storageErrorOf } from '../../src/storage/s3-errors.ts'
+
+const operation = { operation: 'PutObject', bucket: 'my-bucket', key: 'a/b.pdf' }
+
+function sdkError(name: string, httpStatusCode?: number, attempts?: number): Error {
+  return Object.assign(new Error('what the SDK says'), { name, $metadata: { httpStatusCode, attempts } })
+}
+
+describe('storageErrorOf', () => {
+  it.each([
+    ['NoSuchKey', 404, 'object-not-found'],
+    ['NotFound', 404, 'object-not-found'],
+    ['NoSuchBucket', 404, 'storage-refused'],
+    ['NoSuchUpload', 404, 'storage-refused'],
+    ['PreconditionFailed', 412, 'key-taken'],
+    ['ConditionalRequestConflict', 409, 'key-taken'],
+    ['OperationAborted', 409, 'storage-refused'],
+    ['412', 412, 'key-taken'],
+    ['BadDigest', 400, 'checksum-mismatch'],
+    ['InvalidDigest', 400, 'checksum-mismatch'],
+    ['XAmzContentChecksumMismatch', 400, 'checksum-mismatch'],
+    ['XAmzContentSHA256Mismatch', 400, 'checksum-mismatch'],
+    ['SlowDown', 503, 'storage-busy'],
+    ['ServiceUnavailable', 503, 'storage-busy'],
+    ['TooManyRequests', 429, 'storage-busy'],
+    ['ThrottlingException', 400, 'storage-busy'],
+    ['InternalError', 500, 'storage-failed'],
+    ['GatewayTimeout', 504, 'storage-failed'],
+    // The SDK answers a broken response with status 200: what happened there is not known.
+    ['SyntaxError', 200, 'storage-failed'],
+    ['AccessDenied', 403, 'storage-refused'],
+    ['SignatureDoesNotMatch', 403, 'storage-refused'],
+    ['PermanentRedirect', 301, 'storage-refused'],
+    ['EntityTooLarge', 400, 'storage-refused'],
+    ['TimeoutError', undefined, 'storage-unreachable'],
+    ['ECONNREFUSED', undefined, 'storage-unreachable'],
+  ])('reads %s with status %s as %s', (name, status, code) => {
+    expect(storageErrorOf(sdkError(name, status), operation)).toMatchObject({ name: 'StorageError', code })
+  })
+
+  it('names the operation, the object, the bucket and what S3 said', () => {
+    const cause = sdkError('AccessDenied', 403)
+    const error = storageErrorOf(cause, operation) as S3FileError
+    expect(error.message).toBe("S3 refused PutObject of 'a/b.pdf' in bucket 'my-bucket': AccessDenied (403)")
+    expect(error.cause).toBe(cause)
+    expect(error.context).toEqual({ ...operation, s3Code: 'AccessDenied', httpStatus: 403 })
+  })
+
+  it('names no object where there is none, and no status where none came', () => {
+    const listing = { operation: 'ListObjectsV2', bucket: 'b', key: undefined }
+    const { message } = storageErrorOf(sdkError('TimeoutError'), listing)
+    expect(message).toBe("S3 could not be reached for ListObjectsV2 in bucket 'b': TimeoutError")
+  })
+
+  it("repeats nothing of the SDK's own message, where a store may quote what was sent", () => {
+    const cause = Object.assign(sdkError('InvalidAccessKeyId', 403), { AWSAccessKeyId: 'AKIAEXAMPLE' })
+    cause.message = 'The key AKIAEXAMPLE with X-Amz-Signature=abc does not exist'
+    const error = storageErrorOf(cause, operation) as S3FileError
+    expect(error.message + JSON.stringify(error) + inspect(error.context)).not.toMatch(/AKIAEXAMPLE|abc/)
+  })
+
+  it('leaves an error of this package as it is', () => {
+    const error = new UploadError('client-gone', 'x')
+    expect(storageErrorOf(error, operation)).toBe(error)
+  })
+
+  it.each([undefined, null, 'a text', {}])('makes an error also of %j', (thrown) => {
+    expect(storageErrorOf(thrown, operation)).toMatchObject({
+      code: 'storage-unreachable',
+      message: "S3 could not be reached for PutObject of 'a/b.pdf' in bucket 'my-bucket': unknown error",
+    })
+  })
+})
+
+it('counts the tries of the SDK, at least one', () => {
+  expect(attemptsOf(sdkError('SlowDown', 503, 5))).toBe(5)
+  expect(attemptsOf(sdkError('SlowDown', 503))).toBe(1)
+  expect(attemptsOf(undefined)).toBe(1)
+})
+
+it('knows an SDK error by its name', () => {
+  expect(isSdkErrorNamed(sdkError('NoSuchUpload', 404), 'NoSuchUpload')).toBe(true)
+  expect(isSdkErrorNamed(sdkError('NoSuchKey', 404), 'NoSuchUpload')).toBe(false)
+  expect(isSdkErrorNamed(undefined, 'NoSuchUpload')).toBe(false)
+})

@@ -1,0 +1,36 @@
+import { S3Client } from '@aws-sdk/client-s3'
+import { describe, expect, it } from 'vitest'
+import { S3Storage, type S3StorageOptions } from '../../src/storage/s3-storage.ts'
+
+const client = new S3Client({ region: 'eu-west-1' })
+const bucket = 'my-bucket'
+
+describe('S3Storage', () => {
+  it.each([
+    [{}, 'invalid-option', "option 'bucket' is missing"],
+    [{ bucket: '' }, 'invalid-option', "option 'bucket' takes a non-empty string"],
+    [{ bucket, client, clientConfig: {} }, 'invalid-option', "give 'client' or 'clientConfig', not both"],
+    [{ bucket, Bucket: bucket }, 'unknown-option', "did you mean 'bucket'?"],
+    [{ bucket, keyPrefix: 'a/../b' }, 'invalid-option', "'a/../b' cannot be a key prefix"],
+    [{ bucket, partSizeBytes: 5_242_879 }, 'invalid-option', 'an integer from 5242880 to 5368709120'],
+    [{ bucket, partSizeBytes: 5_368_709_121 }, 'invalid-option', 'an integer from 5242880 to 5368709120'],
+    [{ bucket, maxConcurrentParts: 0 }, 'invalid-option', 'an integer from 1 to 100'],
+    [{ bucket, checksum: 'md5' }, 'invalid-option', "'crc32' or 'none'"],
+    [{ bucket, urls: { expiresInSeconds: 604_801 } }, 'invalid-option', 'an integer from 1 to 604800'],
+    [{ bucket, urls: { window: 1 } }, 'unknown-option', "S3Storage urls: there is no option 'window'"],
+    [{ bucket, urls: { sign: () => '' } }, 'invalid-option', "option 'sign' needs 'publicBaseUrl'"],
+  ])('refuses %o', (options, code, message) => {
+    expect(() => new S3Storage(options as unknown as S3StorageOptions)).toThrow(
+      expect.objectContaining({ code, message: expect.stringContaining(message) }),
+    )
+  })
+
+  it('writes its prefix with a closing slash, and nothing outside of it', async () => {
+    const storage = new S3Storage({ bucket, client, keyPrefix: 'uploads' })
+    expect(storage.keyPrefix).toBe('uploads/')
+    await expect(storage.copy('uploads/a', 'uploads-of-others/a')).rejects.toMatchObject({
+      code: 'invalid-key',
+      message: "'uploads-of-others/a' is outside of the storage's prefix 'uploads/'",
+    })
+  })
+})

@@ -1,0 +1,153 @@
+import { PassThrough, Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import { describe, expect, it } from 'vitest'
+import { isS3FileError, type S3FileError } from '../../src/core/errors.ts'
+import { requestSourceOf } from '../../src/upload/request-source.ts'
+
+const headers = { 'content-type': 'multipart/form-data; boundary=x', 'content-length': '4' }
+
+function nodeRequest(more: object = {}): Readable {
+  return Object.assign(Readable.from([Buffer.from('body')], { objectMode: false }), {
+    headers,
+    url: '/files?a=1',
+    ...more,
+  })
+}
+
+function webRequest(init: RequestInit = {}): Request {
+  return new Request('http://host/files?a=1', { method: 'POST', headers, body: 'body', ...init })
+}
+
+function errorOf(action: () => unknown): S3FileError {
+  try {
+    action()
+  } catch (error) {
+    if (isS3FileError(error)) return error
+    throw error
+  }
+  return expect.unreachable()
+}
+
+describe('a request', () => {
+  it.each<[string, unknown]>([
+    ['of Node or Express', nodeRequest()],
+    ['of Fastify', { raw: nodeRequest(), headers, query: {} }],
+    ['in the context of Koa', { req: nodeRequest(), request: {}, headers }],
+    ['of the web', webRequest()],
+    ['of Hono', { raw: webRequest(), header: () => '' }],
+    ['in the context of Hono', { req: { raw: webRequest(), header: () => '' }, header: () => undefined }],
+    ['in the context of Hono on Node', { req: { raw: nodeRequest() } }],
+  ])('%s is known by its shape', async (_kind, request) => {
+    const source = requestSourceOf(request)
+    expect(source).toMatchObject({
+      contentType: 'multipart/form-data; boundary=x',
+      contentLength: 4,
+      url: expect.stringMatching(/\/files\?a=1$/),
+    })
+    expect(await text(source.body)).toBe('body')
+  })
+
+  it.each([
+    undefined,
+    null,
+    'body',
+    7,
+    {},
+    { req: {} },
+    { raw: { raw: { raw: nodeRequest() } } },
+    Readable.from([]),
+    { headers },
+    headers,
+  ])('is not %o', (value) => {
+    expect(errorOf(() => requestSourceOf(value))).toMatchObject({
+      name: 'ConfigurationError',
+      code: 'invalid-value',
+      message: expect.stringContaining('this is not a request'),
+    })
+  })
+
+  it('keeps the URL it came with when a router has shortened it', () => {
+    expect(requestSourceOf(nodeRequest({ originalUrl: '/api/files?a=1' })).url).toBe('/api/files?a=1')
+  })
+
+  it.each([undefined, '', '-1', '1e3', '12abc', '9'.repeat(16)])(
+    'with the Content-Length %j has no length',
+    (length) => {
+      const request = nodeRequest({ headers: { ...headers, 'content-length': length } })
+      expect(requestSourceOf(request).contentLength).toBeUndefined()
+    },
+  )
+
+  it('of the web may come without a body', async () => {
+    const source = requestSourceOf(new Request('http://host/', { method: 'POST' }))
+    expect(source.contentType).toBeUndefined()
+    expect(await text(source.body)).toBe('')
+  })
+
+  it('of the web says when its client is gone', () => {
+    const abort = new AbortController()
+    const { signal } = requestSourceOf(webRequest({ signal: abort.signal }))
+    expect(signal?.aborted).toBe(false)
+    abort.abort()
+    expect(signal?.aborted).toBe(true)
+  })
+
+  it.each(['the body', ''])('of a cloud function has its body %j in rawBody', async (body) => {
+    const request = nodeRequest({ rawBody: Buffer.from(body), body: {} })
+    await text(request)
+    const source = requestSourceOf(request)
+    expect(source.contentLength).toBe(body.length)
+    expect(await text(source.body)).toBe(body)
+  })
+
+  it('lets the rest of its body go by when told to, and stays open for the answer', () => {
+    const stream = new PassThrough()
+    requestSourceOf(Object.assign(stream, { headers })).discard()
+    expect(stream.readableFlowing).toBe(true)
+    expect(stream.destroyed).toBe(false)
+  })
+})
+
+describe('a body that has already been read', () => {
+  it.each([
+    ['multer', { file: { fieldname: 'file' } }, 'multer, a FileInterceptor or express-fileupload'],
+    ['multer for many files', { files: [] }, 'multer, a FileInterceptor or express-fileupload'],
+    ['express.raw()', { body: Buffer.from('x') }, 'a raw body parser such as express.raw()'],
+    ['express.json()', { body: { a: 1 } }, 'a body parser (request.body is set)'],
+    ['express.text()', { body: 'text' }, 'a body parser (request.body is set)'],
+    ['nobody known', {}, 'a body parser or another upload middleware'],
+    ["Fastify's own reader", { file: () => undefined }, 'a body parser or another upload middleware'],
+  ])('by %s is refused with the name of the likely reader', async (_reader, left, culprit) => {
+    const request = nodeRequest(left)
+    await text(request)
+    const error = errorOf(() => requestSourceOf(request))
+    expect(error).toMatchObject({ code: 'body-consumed', statusCode: 500 })
+    expect(error.message).toContain(`has already been read, by ${culprit}`)
+    expect(error.message).toContain('call the upload before it, or keep it off this route')
+  })
+
+  it('in part is refused too', async () => {
+    const request = Object.assign(new PassThrough(), { headers })
+    request.write('abc')
+    request.read()
+    expect(errorOf(() => requestSourceOf(request)).code).toBe('body-consumed')
+  })
+
+  it('is looked for on what the handler was given, not on what that wraps', async () => {
+    const raw = nodeRequest()
+    await text(raw)
+    expect(errorOf(() => requestSourceOf({ raw, body: { a: 1 } })).message).toContain('request.body is set')
+  })
+
+  it('of the web is refused', async () => {
+    const request = webRequest()
+    await request.text()
+    expect(errorOf(() => requestSourceOf(request)).code).toBe('body-consumed')
+  })
+})
+
+it('tells a client that is gone from a body that was read', () => {
+  const gone = nodeRequest({ complete: false })
+  gone.destroy()
+  expect(errorOf(() => requestSourceOf(gone)).code).toBe('client-gone')
+})

@@ -1,0 +1,140 @@
+import { PassThrough, Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { configureStorages } from '../../src/core/storage-registry.ts'
+import { MemoryStorage } from '../../src/storage/memory-storage.ts'
+import { type StreamSource, uploadFromStream } from '../../src/upload/upload-from-stream.ts'
+import type { UploadProgress } from '../../src/upload/upload-session.ts'
+
+let storage: MemoryStorage
+beforeEach(() => {
+  storage = new MemoryStorage()
+  configureStorages({ default: storage })
+})
+afterEach(() => configureStorages({}))
+
+function failingAfter(first: string, error: Error): Readable {
+  return Readable.from(
+    (function* () {
+      yield Buffer.from(first)
+      throw error
+    })(),
+    { objectMode: false },
+  )
+}
+
+describe('uploadFromStream', () => {
+  it.each<[string, () => StreamSource]>([
+    ['a stream', () => Readable.from([Buffer.from('some '), Buffer.from('bytes')])],
+    ['a web stream', () => new Blob(['some ', 'bytes']).stream() as StreamSource],
+    ['bytes', () => new TextEncoder().encode('some bytes')],
+    ['a Blob', () => new Blob(['some bytes'])],
+    [
+      'a generator',
+      async function* () {
+        yield Buffer.from('some ')
+        yield Buffer.from('bytes')
+      },
+    ],
+  ])('stores %s and gives the file', async (_kind, source) => {
+    const file = await uploadFromStream(source(), { name: 'Résumé.PDF', contentType: 'Application/PDF' })
+    expect(file.toJSON()).toEqual({ name: 'Résumé.PDF', size: 10, contentType: 'application/pdf' })
+    expect(file.key).toMatch(/^[\w-]{22}\/Resume\.pdf$/)
+    expect(await text(await file.stream())).toBe('some bytes')
+  })
+
+  it.each<[string, () => StreamSource]>([
+    ['bytes', () => new Uint8Array()],
+    ['a Blob', () => new Blob([])],
+    ['a stream', () => Readable.from([])],
+  ])('stores %s of no length as an empty file', async (_kind, source) => {
+    expect((await uploadFromStream(source())).size).toBe(0)
+  })
+
+  it("takes a File's own name and type, unless others are given", async () => {
+    const source = new File(['x'], 'own.txt', { type: 'text/plain' })
+    expect(await uploadFromStream(source)).toMatchObject({ name: 'own.txt', contentType: 'text/plain' })
+    expect(await uploadFromStream(source, { name: 'b.csv', contentType: 'text/csv' })).toMatchObject({
+      name: 'b.csv',
+      contentType: 'text/csv',
+    })
+  })
+
+  it('says how far it is', async () => {
+    const progress: UploadProgress[] = []
+    await uploadFromStream(Buffer.from('bytes'), { onProgress: (each) => progress.push(each) })
+    expect(progress.at(-1)).toEqual({ receivedBytes: 5, storedBytes: 5, totalBytes: 5 })
+  })
+
+  it.each([
+    ['a source that has more bytes than was said', { sizeBytes: 4 }, 'size-mismatch'],
+    ['a source that has fewer', { sizeBytes: 6 }, 'size-mismatch'],
+    ['a file that is too large', { maxSizeBytes: 4 }, 'file-too-large'],
+    ['a file that is too small', { minSizeBytes: 6 }, 'file-too-small'],
+    ['a type that is not accepted', { accept: ['image/*'] }, 'type-not-accepted'],
+  ])('refuses %s and leaves nothing', async (_what, options, code) => {
+    const source = Readable.from([Buffer.from('by'), Buffer.from('tes')])
+    await expect(uploadFromStream(source, options)).rejects.toMatchObject({ name: 'UploadError', code })
+    expect(storage.objects.size).toBe(0)
+    expect(source.destroyed).toBe(true)
+  })
+
+  it('leaves nothing of a source that fails, and keeps its error as the cause', async () => {
+    const cause = new Error('disk gone')
+    await expect(uploadFromStream(failingAfter('some', cause))).rejects.toMatchObject({
+      code: 'truncated-body',
+      cause,
+    })
+    expect(storage.objects.size).toBe(0)
+  })
+
+  it.each([
+    ['before it is read', true],
+    ['midway', false],
+  ])('leaves nothing of a source that is closed %s', async (_when, isBefore) => {
+    const source = new PassThrough()
+    source.write('some')
+    if (isBefore) source.destroy()
+    const upload = uploadFromStream(source, { onProgress: () => source.destroy() })
+    await expect(upload).rejects.toMatchObject({ code: 'truncated-body', statusCode: 400 })
+    expect(storage.objects.size).toBe(0)
+  })
+
+  it.each([
+    ['before it began', true],
+    ['while it ran', false],
+  ])('leaves nothing when it is aborted %s', async (_when, isBefore) => {
+    const abort = new AbortController()
+    const reason = new Error('user left')
+    const source = new PassThrough()
+    source.write('some')
+    if (isBefore) abort.abort(reason)
+    const upload = uploadFromStream(source, { signal: abort.signal, onProgress: () => abort.abort(reason) })
+    await expect(upload).rejects.toMatchObject({ code: 'upload-aborted', statusCode: 499, cause: reason })
+    expect(storage.objects.size).toBe(0)
+    expect(source.destroyed).toBe(true)
+  })
+
+  it('refuses a source that has been read', async () => {
+    const source = Readable.from([Buffer.from('x')], { objectMode: false })
+    await text(source)
+    await expect(uploadFromStream(source)).rejects.toMatchObject({ code: 'body-consumed' })
+  })
+
+  it('refuses a source of text, whose bytes are anybody’s guess', async () => {
+    const source = Readable.from([Buffer.from('x')], { objectMode: false }).setEncoding('latin1')
+    await expect(uploadFromStream(source)).rejects.toMatchObject({ code: 'invalid-value' })
+  })
+
+  it.each([undefined, null, 'text', 7, {}, new ArrayBuffer(1)])('refuses %o as a source', async (source) => {
+    await expect(uploadFromStream(source as never)).rejects.toMatchObject({ name: 'ConfigurationError' })
+  })
+
+  it.each([
+    [{ filename: 'a' }, "did you mean 'name'?"],
+    [{ sizeBytes: -1 }, 'an integer of at least 0'],
+    [{ signal: {} }, 'an AbortSignal'],
+  ])('refuses the options %j', async (options, message) => {
+    await expect(uploadFromStream(Buffer.from('x'), options as never)).rejects.toThrow(message)
+  })
+})

@@ -1,0 +1,143 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type FileRules, registerField } from '../../src/core/file-field.ts'
+import type { S3File } from '../../src/core/s3-file.ts'
+import { configureStorages } from '../../src/core/storage-registry.ts'
+import { MemoryStorage } from '../../src/storage/memory-storage.ts'
+import { resolveTarget } from '../../src/upload/upload-target.ts'
+
+class Document {
+  declare file: S3File | null
+  declare scan: S3File
+}
+registerField(Document, 'file', {
+  label: 'Document.file',
+  layout: 'json',
+  rules: {
+    storage: 'archive',
+    keyPrefix: 'documents',
+    key: 'timestamped',
+    maxSizeBytes: 100,
+    minSizeBytes: 1,
+    accept: ['image/*'],
+    objectParams: { CacheControl: 'no-store' },
+  },
+})
+
+const about = { key: 'k', name: 'a b.txt', contentType: 'text/plain' }
+
+let main: MemoryStorage
+let archive: MemoryStorage
+beforeEach(() => {
+  main = new MemoryStorage({ keyPrefix: 'main' })
+  archive = new MemoryStorage({ keyPrefix: 'archive/2026' })
+  configureStorages({ default: main, archive })
+})
+afterEach(() => configureStorages({}))
+
+describe('the target of an upload', () => {
+  it('is the default storage without any rule', () => {
+    expect(resolveTarget('upload', {})).toMatchObject({
+      storage: main,
+      storageName: 'default',
+      keyPrefix: 'main/',
+      key: 'unique',
+      policies: [{ maxSizeBytes: undefined, minSizeBytes: 0, accept: undefined }],
+    })
+  })
+
+  it("is what the call says, below the storage's prefix", () => {
+    const key = () => 'k'
+    expect(resolveTarget('upload', { storage: 'archive', keyPrefix: 'a/b', key })).toMatchObject({
+      storage: archive,
+      storageName: 'archive',
+      keyPrefix: 'archive/2026/a/b/',
+      key,
+    })
+  })
+
+  it("is the field's, with all its rules, when it is given as into", () => {
+    expect(resolveTarget('upload', { into: [Document, 'file'] })).toMatchObject({
+      storage: archive,
+      storageName: 'archive',
+      keyPrefix: 'archive/2026/documents/',
+      key: 'timestamped',
+      policies: [
+        { maxSizeBytes: 100, minSizeBytes: 1, accept: ['image/*'] },
+        { maxSizeBytes: undefined, minSizeBytes: 0, accept: undefined },
+      ],
+    })
+  })
+
+  it("narrows the field's rules by those of the call: both must be kept", () => {
+    const { policies } = resolveTarget('upload', {
+      into: [Document, 'file'],
+      maxSizeBytes: 1000,
+      minSizeBytes: 0,
+      accept: ['*/*'],
+    })
+    expect(policies).toEqual([
+      { maxSizeBytes: 100, minSizeBytes: 1, accept: ['image/*'] },
+      { maxSizeBytes: 1000, minSizeBytes: 0, accept: ['*/*'] },
+    ])
+  })
+
+  it.each<FileRules>([
+    { storage: 'default' },
+    { keyPrefix: 'elsewhere' },
+    { key: 'unique' },
+    { objectParams: { ACL: 'public-read' } },
+  ])('refuses %j beside into', (rules) => {
+    expect(() => resolveTarget('upload', { into: [Document, 'file'], ...rules })).toThrow(
+      expect.objectContaining({
+        code: 'invalid-option',
+        message: `upload: option '${Object.keys(rules)[0]}' comes from the field given as 'into'`,
+      }),
+    )
+  })
+
+  it('refuses a property that is no file field, and a storage that is not configured', () => {
+    expect(() => resolveTarget('upload', { into: [Document, 'scan'] })).toThrow(
+      "Document has no file field 'scan'",
+    )
+    configureStorages({ default: main })
+    expect(() => resolveTarget('upload', { into: [Document, 'file'] })).toThrow("no storage 'archive'")
+  })
+
+  it.each([{ keyPrefix: '..' }, { accept: ['image'] }, { minSizeBytes: 2, maxSizeBytes: 1 }])(
+    'refuses %j, which cannot be kept',
+    (rules) => {
+      expect(() => resolveTarget('upload', rules)).toThrow(
+        expect.objectContaining({ code: 'invalid-option' }),
+      )
+    },
+  )
+})
+
+describe('the object parameters', () => {
+  it('make a download of every object that nobody says otherwise about', () => {
+    expect(resolveTarget('upload', {}).paramsOf(about)).toEqual({
+      ContentDisposition: 'attachment; filename="a b.txt"',
+    })
+  })
+
+  it("are the storage's with the field's over them", () => {
+    const storage = new MemoryStorage({
+      objectParams: ({ name }) => ({
+        Metadata: { name },
+        CacheControl: 'public',
+        ContentDisposition: 'inline',
+      }),
+    })
+    configureStorages({ archive: storage })
+    expect(resolveTarget('upload', { into: [Document, 'file'] }).paramsOf(about)).toEqual({
+      Metadata: { name: 'a b.txt' },
+      CacheControl: 'no-store',
+      ContentDisposition: 'inline',
+    })
+  })
+
+  it('can be said by a function of the file', () => {
+    const { paramsOf } = resolveTarget('upload', { objectParams: ({ key }) => ({ Tagging: { key } }) })
+    expect(paramsOf(about)).toMatchObject({ Tagging: { key: 'k' } })
+  })
+})
