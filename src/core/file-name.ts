@@ -1,4 +1,4 @@
-import { replaceControlCharacters } from './object-key.js'
+import { isReservedName, replaceControlCharacters } from './object-key.js'
 
 /** Bytes of UTF-8; what every common file system takes. */
 const maxNameBytes = 255
@@ -16,11 +16,20 @@ export function displayName(given: string | undefined): string {
   if (Buffer.byteLength(name) <= maxNameBytes) return name
   const extension = extensionOf(name)
   const suffix = extension === '' ? '' : `.${extension}`
-  let stem = name.slice(0, name.length - suffix.length)
-  while (Buffer.byteLength(stem) + Buffer.byteLength(suffix) > maxNameBytes) {
-    stem = [...stem].slice(0, -1).join('')
+  const stem = name.slice(0, name.length - suffix.length)
+  return `${firstBytes(stem, maxNameBytes - suffix.length).trimEnd()}${suffix}`
+}
+
+/** The start of a text, in whole characters. */
+function firstBytes(text: string, maxBytes: number): string {
+  let start = ''
+  let bytes = 0
+  for (const character of text) {
+    bytes += Buffer.byteLength(character)
+    if (bytes > maxBytes) break
+    start += character
   }
-  return `${stem.trimEnd()}${suffix}`
+  return start
 }
 
 /** The extension of a name in lower case and without its dot: 1 to 10 ASCII letters and digits, otherwise `''`. */
@@ -30,7 +39,7 @@ export function extensionOf(name: string): string {
 
 /**
  * The name as a part of a key: ASCII letters, digits, `.`, `-`, `_`; accents dropped, the extension kept. What has
- * no such letter becomes `file`, so `报告.pdf` gives `file.pdf`.
+ * no such letter becomes `file`, so `报告.pdf` gives `file.pdf`; a reserved name gets an underscore: `con_.txt`.
  */
 export function slugName(name: string): { base: string; extension: string } {
   const extension = extensionOf(name)
@@ -42,5 +51,6 @@ export function slugName(name: string): { base: string; extension: string } {
     .replace(/\.{2,}/g, '.')
     .slice(0, maxSlugLength)
     .replace(/^[.-]+|[.-]+$/g, '')
-  return { base: base === '' ? fallbackName : base, extension }
+  if (base === '') return { base: fallbackName, extension }
+  return { base: isReservedName(base) ? `${base}_` : base, extension }
 }

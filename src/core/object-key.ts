@@ -4,8 +4,22 @@ import { ConfigurationError } from './errors.js'
 export const maxKeyBytes = 1024
 
 // C0, DEL, C1, and the separators and overrides that make a text show as another one.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it looks for
-const controlCharacters = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/
+const controlCharacters = /[\p{Cc}\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u
+
+/** The longest prefix in bytes of UTF-8: storage's, field's and client's together leave room for the rest of a key. */
+const maxPrefixBytes = 256
+
+/** Whether Windows takes a file name for a device: nobody could save or sync an object of that name there. */
+export function isReservedName(name: string): boolean {
+  return /^(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$)/i.test(name)
+}
+
+/** What keeps a path from being a prefix, or undefined. */
+export function prefixProblem(path: string): string | undefined {
+  return Buffer.byteLength(path) > maxPrefixBytes
+    ? `it is longer than ${maxPrefixBytes} bytes`
+    : pathProblem(path)
+}
 
 /** Whether a text could be an object's key at all: what a store accepts, not what this package would make. */
 export function isValidKey(key: string): boolean {
@@ -27,6 +41,7 @@ export function pathProblem(path: string): string | undefined {
   for (const segment of path.split('/')) {
     if (segment === '') return `it has an empty segment`
     if (segment === '.' || segment === '..') return `it has a segment '${segment}'`
+    if (isReservedName(segment)) return `it has the reserved name '${segment}'`
     if (segment.trim() !== segment) return 'a segment starts or ends with a space'
   }
   if (/%(?:2e|2f|5c|00)/i.test(path)) return 'it has an encoded dot, slash, backslash or NUL'
@@ -41,7 +56,7 @@ export function pathProblem(path: string): string | undefined {
 export function normalizePrefix(owner: string, prefix: string | undefined): string {
   if (prefix === undefined || prefix === '') return ''
   const path = prefix.endsWith('/') ? prefix.slice(0, -1) : prefix
-  const problem = pathProblem(path)
+  const problem = prefixProblem(path)
   if (problem !== undefined) {
     throw new ConfigurationError('invalid-option', `${owner}: '${prefix}' cannot be a key prefix: ${problem}`)
   }
@@ -50,5 +65,5 @@ export function normalizePrefix(owner: string, prefix: string | undefined): stri
 
 /** Replaces every control character, so that a client's text can be shown and sent in a header. */
 export function replaceControlCharacters(text: string, replacement: string): string {
-  return text.toWellFormed().replace(new RegExp(controlCharacters, 'g'), replacement)
+  return text.toWellFormed().replace(new RegExp(controlCharacters, 'gu'), replacement)
 }

@@ -81,8 +81,11 @@ function describe(value: unknown): string {
 }
 
 function nearestName(name: string, known: string[]): string | undefined {
+  const wanted = name.toLowerCase()
+  const part = known.find((candidate) => wanted.length > 3 && candidate.toLowerCase().includes(wanted))
+  if (part !== undefined) return part
   const ranked = known
-    .map((candidate) => ({ candidate, distance: editDistance(name.toLowerCase(), candidate.toLowerCase()) }))
+    .map((candidate) => ({ candidate, distance: editDistance(wanted, candidate.toLowerCase()) }))
     .sort((left, right) => left.distance - right.distance)
   const best = ranked[0]
   return best !== undefined && best.distance <= Math.ceil(name.length / 2) ? best.candidate : undefined

@@ -6,6 +6,8 @@ import { checkOptions, option } from './options.js'
 import { getStorage } from './storage-registry.js'
 
 const brand = Symbol.for('typeorm-s3-file.file')
+/** What `UnreadableS3File` has besides. */
+export const unreadableBrand = Symbol.for('typeorm-s3-file.unreadable')
 
 /** The longest life of a presigned URL: 7 days (AWS Signature Version 4, query string authentication). */
 export const maxUrlSeconds = 604_800
@@ -65,12 +67,7 @@ export class S3File {
    * @throws ConfigurationError `invalid-value` for what cannot be a file.
    */
   constructor(init: S3FileInit) {
-    const record = parseFileRecord({
-      ...init,
-      name: init.name ?? init.key?.split('/').at(-1),
-      storage: init.storage ?? 'default',
-      uploadedAt: init.uploadedAt instanceof Date ? init.uploadedAt.toISOString() : init.uploadedAt,
-    })
+    const record = parseFileRecord(withDefaults(init))
     if (typeof record === 'string') {
       throw new ConfigurationError('invalid-value', `this cannot be an S3File: ${record}`)
     }
@@ -150,7 +147,7 @@ export class S3File {
 
   /** Whether `other` names the same object. */
   equals(other: unknown): boolean {
-    return isS3File(other) && other.storage === this.storage && other.key === this.key
+    return isS3File(other) && !isUnreadable(other) && other.storage === this.storage && other.key === this.key
   }
 
   toJSON(): FileJson {
@@ -174,6 +171,24 @@ export class S3File {
   #storage(): FileStorage {
     return getStorage(this.storage)
   }
+}
+
+/** What a record must have and an init need not. */
+function withDefaults(init: S3FileInit): unknown {
+  if (typeof init?.key !== 'string') return init
+  const { uploadedAt } = init
+  const isDate = uploadedAt instanceof Date && !Number.isNaN(uploadedAt.getTime())
+  return {
+    ...init,
+    name: init.name ?? init.key.split('/').at(-1),
+    storage: init.storage ?? 'default',
+    uploadedAt: isDate ? uploadedAt.toISOString() : uploadedAt,
+  }
+}
+
+/** Whether a file stands for a column that cannot be read, and has `raw` instead of a record. */
+export function isUnreadable(file: object): file is S3File & { raw: unknown } {
+  return (file as Record<symbol, unknown>)[unreadableBrand] === true
 }
 
 /** Whether `value` is a file, of this copy of the package or of another one in the process. */

@@ -1,6 +1,6 @@
 import { FileRecordError } from './errors.js'
 import { recordProperties } from './file-record.js'
-import { type FileJson, S3File } from './s3-file.js'
+import { type FileJson, isUnreadable, S3File, unreadableBrand } from './s3-file.js'
 
 /**
  * Stands for a column whose value is no file record, so that one bad row does not fail a whole `find()`. Whoever
@@ -30,6 +30,10 @@ export class UnreadableS3File extends S3File {
     Object.freeze(this)
   }
 
+  get [unreadableBrand](): true {
+    return true
+  }
+
   /** Says which row it is, once that is known. */
   locate(row: string): void {
     this.#row = row
@@ -47,7 +51,8 @@ export class UnreadableS3File extends S3File {
   }
 
   override equals(other: unknown): boolean {
-    return other instanceof UnreadableS3File && JSON.stringify(other.raw) === JSON.stringify(this.raw)
+    const isOther = typeof other === 'object' && other !== null && isUnreadable(other)
+    return isOther && JSON.stringify(other.raw) === JSON.stringify(this.raw)
   }
 
   override toJSON(): FileJson & { error: string } {

@@ -13,7 +13,7 @@ export interface FileWithUrl extends FileJson {
 export type WithUrls<T> = T extends S3File
   ? FileWithUrl
   : T extends { toJSON(): infer Json }
-    ? Json
+    ? WithUrls<Json>
     : T extends bigint
       ? string
       : T extends readonly (infer Item)[]
@@ -63,8 +63,8 @@ function copyOf(value: unknown, ancestors: object[], found: FoundFile): unknown 
   if (ancestors.includes(value)) {
     throw new ConfigurationError('invalid-value', 'withUrls: the structure contains itself')
   }
-  if ('toJSON' in value && typeof value.toJSON === 'function') return value.toJSON()
   const path = [...ancestors, value]
+  if ('toJSON' in value && typeof value.toJSON === 'function') return copyOf(value.toJSON(), path, found)
   if (Array.isArray(value)) return value.map((item) => copyOf(item, path, found))
   const copy: Record<string, unknown> = {}
   for (const [name, item] of Object.entries(value)) {

@@ -1,11 +1,10 @@
 import type { ValueTransformer } from 'typeorm'
 import { ColumnMetadata } from 'typeorm/metadata/ColumnMetadata.js'
 import { ConfigurationError, isS3FileError } from '../core/errors.js'
-import type { FileField } from '../core/file-field.js'
-import { isS3File, S3File } from '../core/s3-file.js'
+import { type FileField, fieldOfTransformer } from '../core/file-field.js'
+import { isS3File, isUnreadable, S3File } from '../core/s3-file.js'
 import { sharedState } from '../core/shared-state.js'
 import { UnreadableS3File } from '../core/unreadable-s3-file.js'
-import { KeyFileTransformer } from './file-transformer.js'
 
 /** The embedded classes behind `layout: 'columns'`, one for each field. */
 const fieldOfClass = sharedState('columns', () => new WeakMap<object, FileField>())
@@ -14,6 +13,9 @@ const fieldOfClass = sharedState('columns', () => new WeakMap<object, FileField>
 const halfRead = new WeakMap<object, Map<string, Record<string, unknown>>>()
 
 type Holder = Record<string, unknown>
+
+/** On the prototype itself: another copy of this package may have adapted it, and there may be two of TypeORM. */
+const isAdapted = Symbol.for('typeorm-s3-file.adapted')
 
 export function markColumnsClass(columnsClass: object, field: FileField): void {
   fieldOfClass.set(columnsClass, field)
@@ -33,28 +35,32 @@ export function fieldOfColumn(column: ColumnMetadata): FileField | undefined {
  * reads and writes a column's value learn of these columns; for all others they do what they did.
  */
 export function adaptColumnMetadata(): void {
-  sharedState('columnMetadata', () => {
-    const { getEntityValue, setEntityValue, createValueMap } = ColumnMetadata.prototype
-    ColumnMetadata.prototype.getEntityValue = function (entity, transform = false) {
-      const field = fieldOfColumn(this)
-      if (field === undefined || entity === undefined || entity === null) {
-        const value = getEntityValue.call(this, entity, transform)
-        return transform && value === '' && this.transformer instanceof KeyFileTransformer ? null : value
-      }
-      const value = readPart(holderOf(this, entity), this, field, transform)
-      return transform && this.transformer ? (this.transformer as ValueTransformer).to(value) : value
+  const prototype = ColumnMetadata.prototype as ColumnMetadata & { [isAdapted]?: true }
+  if (prototype[isAdapted]) return
+  prototype[isAdapted] = true
+  const { getEntityValue, setEntityValue, createValueMap } = ColumnMetadata.prototype
+  ColumnMetadata.prototype.getEntityValue = function (entity, transform = false) {
+    const field = fieldOfColumn(this)
+    if (field === undefined || entity === undefined || entity === null) {
+      const value = getEntityValue.call(this, entity, transform)
+      return transform && value === '' && isFileTransformer(this.transformer) ? null : value
     }
-    ColumnMetadata.prototype.setEntityValue = function (entity, value) {
-      const field = fieldOfColumn(this)
-      if (field === undefined) setEntityValue.call(this, entity, value)
-      else writePart(holderOf(this, entity, true) as Holder, this, field, value)
-    }
-    ColumnMetadata.prototype.createValueMap = function (value, useDatabaseName) {
-      const isPart = !useDatabaseName && fieldOfColumn(this) !== undefined
-      return createValueMap.call(this, isPart ? new Part(value) : value, useDatabaseName)
-    }
-    return true
-  })
+    const value = readPart(holderOf(this, entity), this, field, transform)
+    return transform && this.transformer ? (this.transformer as ValueTransformer).to(value) : value
+  }
+  ColumnMetadata.prototype.setEntityValue = function (entity, value) {
+    const field = fieldOfColumn(this)
+    if (field === undefined) setEntityValue.call(this, entity, value)
+    else writePart(holderOf(this, entity, true) as Holder, this, field, value)
+  }
+  ColumnMetadata.prototype.createValueMap = function (value, useDatabaseName) {
+    const isPart = !useDatabaseName && fieldOfColumn(this) !== undefined
+    return createValueMap.call(this, isPart ? new Part(value) : value, useDatabaseName)
+  }
+}
+
+function isFileTransformer(transformer: unknown): boolean {
+  return (transformer as { [fieldOfTransformer]?: FileField } | undefined)?.[fieldOfTransformer] !== undefined
 }
 
 /** A value on its way from TypeORM's comparison into a statement, in a plain object of TypeORM's own. */
@@ -94,7 +100,7 @@ function readPart(
 ): unknown {
   const value = holder?.[propertyOf(column)]
   if (value === undefined || value === null) return value
-  if (value instanceof UnreadableS3File) return (value.raw as Holder)[column.propertyName]
+  if (isUnreadable(value)) return (value.raw as Holder)[column.propertyName]
   const part = (value as Holder)[column.propertyName]
   if (part instanceof Part) return part.value
   // Criteria such as `delete({ file: { key } })` are plain objects; what is to be stored is not.

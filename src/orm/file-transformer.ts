@@ -1,7 +1,7 @@
 import type { ValueTransformer } from 'typeorm'
 import { ConfigurationError, isS3FileError } from '../core/errors.js'
 import { type FileField, fieldOfTransformer } from '../core/file-field.js'
-import { isS3File, S3File } from '../core/s3-file.js'
+import { isS3File, isUnreadable, S3File } from '../core/s3-file.js'
 import { UnreadableS3File } from '../core/unreadable-s3-file.js'
 
 /**
@@ -22,7 +22,7 @@ abstract class FileTransformer implements ValueTransformer {
   to(value: unknown): unknown {
     if (value === undefined) return undefined
     if (value === null) return this.emptyValue()
-    if (value instanceof UnreadableS3File) return value.raw
+    if (isS3File(value) && isUnreadable(value)) return value.raw
     return this.write(value)
   }
 

@@ -67,7 +67,11 @@ const rules: Record<string, (bench: Bench) => Promise<void>> = {
     body.on('error', () => undefined)
     body.push(Buffer.from('some bytes'))
     const put = storage.put(key('aborted'), body, { signal: abort.signal })
-    setImmediate(() => abort.abort(reason))
+    setImmediate(() => {
+      abort.abort(reason)
+      // Whoever does not listen to the signal then stores the file, rather than wait for ever.
+      setImmediate(() => body.push(null))
+    })
     await assert.rejects(put, (error) => error === reason, "put must reject with the signal's reason")
     assert.equal(await storage.stat(key('aborted')), null)
     body.destroy()
@@ -152,7 +156,11 @@ export async function lintStorage(storage: FileStorage, options: StorageLintOpti
       failures.push(new Error(`${rule}: ${(cause as Error).message}`, { cause }))
     }
   }
-  await storage.deleteMany(await listKeys(storage, { prefix }))
+  try {
+    await storage.deleteMany(await listKeys(storage, { prefix }))
+  } catch (cause) {
+    failures.push(new Error(`list and deleteMany clean up: ${(cause as Error).message}`, { cause }))
+  }
   if (failures.length > 0) {
     throw new AggregateError(
       failures,

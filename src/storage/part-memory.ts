@@ -19,7 +19,8 @@ export class PartMemory {
   #limitBytes: number
   #usedBytes = 0
   #pooledBytes = 0
-  readonly #pool = new Map<number, Buffer[]>()
+  /** The one that was given back last at the end. */
+  readonly #pool: Buffer[] = []
   readonly #waiters: Waiter[] = []
 
   constructor(limitBytes: number) {
@@ -74,11 +75,10 @@ export class PartMemory {
   /** Gives a buffer back. Its holder must not touch it again. */
   release(buffer: Buffer): void {
     this.#usedBytes -= buffer.length
-    if (buffer.length >= minPartBytes && this.#pooledBytes + buffer.length <= maxPooledBytes) {
-      const free = this.#pool.get(buffer.length) ?? []
-      free.push(buffer)
-      this.#pool.set(buffer.length, free)
+    if (buffer.length >= minPartBytes) {
+      this.#pool.push(buffer)
       this.#pooledBytes += buffer.length
+      this.#shrinkPool(maxPooledBytes)
     }
     this.#serve()
   }
@@ -90,16 +90,19 @@ export class PartMemory {
 
   #allocate(bytes: number): Buffer {
     this.#usedBytes += bytes
-    const pooled = this.#pool.get(bytes)?.pop()
-    if (pooled !== undefined) {
+    const index = this.#pool.findLastIndex((buffer) => buffer.length === bytes)
+    if (index >= 0) {
       this.#pooledBytes -= bytes
-      return pooled
+      return this.#pool.splice(index, 1)[0] as Buffer
     }
-    if (this.#usedBytes + this.#pooledBytes > this.#limitBytes) {
-      this.#pool.clear()
-      this.#pooledBytes = 0
-    }
+    this.#shrinkPool(this.#limitBytes - this.#usedBytes)
     return Buffer.allocUnsafeSlow(bytes)
+  }
+
+  #shrinkPool(maxBytes: number): void {
+    while (this.#pooledBytes > Math.max(0, maxBytes)) {
+      this.#pooledBytes -= (this.#pool.shift() as Buffer).length
+    }
   }
 
   #serve(): void {

@@ -12,20 +12,22 @@ export interface S3Operation {
   key?: string | undefined
 }
 
-const codeByName: Record<string, S3FileErrorCode> = {
-  NoSuchKey: 'object-not-found',
-  NotFound: 'object-not-found',
-  PreconditionFailed: 'key-taken',
-  ConditionalRequestConflict: 'key-taken',
-  BadDigest: 'checksum-mismatch',
-  InvalidDigest: 'checksum-mismatch',
-  XAmzContentChecksumMismatch: 'checksum-mismatch',
-  XAmzContentSHA256Mismatch: 'checksum-mismatch',
-  SlowDown: 'storage-busy',
-  Throttling: 'storage-busy',
-  ThrottlingException: 'storage-busy',
-  TooManyRequests: 'storage-busy',
-}
+const codeByName = new Map<string, S3FileErrorCode>(
+  Object.entries({
+    NoSuchKey: 'object-not-found',
+    NotFound: 'object-not-found',
+    PreconditionFailed: 'key-taken',
+    ConditionalRequestConflict: 'key-taken',
+    BadDigest: 'checksum-mismatch',
+    InvalidDigest: 'checksum-mismatch',
+    XAmzContentChecksumMismatch: 'checksum-mismatch',
+    XAmzContentSHA256Mismatch: 'checksum-mismatch',
+    SlowDown: 'storage-busy',
+    Throttling: 'storage-busy',
+    ThrottlingException: 'storage-busy',
+    TooManyRequests: 'storage-busy',
+  } satisfies Record<string, S3FileErrorCode>),
+)
 
 const outcomeByCode: Partial<Record<S3FileErrorCode, string>> = {
   'object-not-found': 'found no object for',
@@ -42,7 +44,8 @@ export function storageErrorOf(error: unknown, { operation, bucket, key }: S3Ope
   if (isS3FileError(error)) return error
   const { name = 'unknown error', $metadata } = (error ?? {}) as SdkError
   const status = $metadata?.httpStatusCode
-  const code = codeByName[name] ?? codeByStatus(status)
+  const code =
+    codeByName.get(name) ?? (status === undefined ? codeWithoutAnswer(error) : codeByStatus(status))
   const object = key === undefined ? '' : ` of '${key}'`
   return new StorageError(
     code,
@@ -60,12 +63,16 @@ export function isSdkErrorNamed(error: unknown, name: string): boolean {
   return (error as SdkError | undefined)?.name === name
 }
 
-function codeByStatus(status: number | undefined): S3FileErrorCode {
-  // The SDK answers a broken response with status 200: what happened there is not known.
-  if (status === undefined) return 'storage-unreachable'
+/** A network error has a code such as ECONNRESET; without one the request did not even leave the client. */
+function codeWithoutAnswer(error: unknown): S3FileErrorCode {
+  const { name, code } = (error ?? {}) as NodeJS.ErrnoException
+  return name === 'TimeoutError' || typeof code === 'string' ? 'storage-unreachable' : 'storage-failed'
+}
+
+function codeByStatus(status: number): S3FileErrorCode {
   if (status === 503 || status === 429) return 'storage-busy'
+  // The SDK gives a broken response the status 200: what happened there is not known.
   if (status >= 500 || status < 300) return 'storage-failed'
-  if (status === 404) return 'storage-refused'
   if (status === 412) return 'key-taken'
   return 'storage-refused'
 }

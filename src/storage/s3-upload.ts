@@ -80,6 +80,7 @@ export class S3Upload {
     signal?.addEventListener('abort', onAbort, { once: true })
     try {
       signal?.throwIfAborted()
+      body.on('error', () => undefined) // It is looked at when the body is read.
       if (!this.#options.isKeyUnique) await this.#assertFree()
       await this.#receive(body)
       return this.#created === undefined ? await this.#putWhole() : await this.#complete()

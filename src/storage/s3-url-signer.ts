@@ -15,13 +15,13 @@ export type SignFunction = (url: string, options: { expiresAt: Date }) => string
 
 /** A request as the SDK builds it, as far as it is needed here. */
 interface PreparedRequest {
+  method: string
   protocol: string
   hostname: string
   port?: number
   path: string
   query: Record<string, string | string[] | null>
   headers: Record<string, string>
-  clone(): PreparedRequest
 }
 
 interface Prepared {
@@ -53,15 +53,15 @@ export class S3UrlSigner {
     const life = options.expiresInSeconds ?? this.#settings.expiresInSeconds
     const window = Math.min(this.#settings.windowSeconds, Math.floor(life / 2)) * 1000
     const now = this.#now()
-    const signedAt = window === 0 ? now : now - (now % window)
+    const signedAt = now - (now % Math.max(window, 1000)) // Signature Version 4 counts in seconds.
     const refreshAt = new Date(signedAt + window)
     const expiresAt = new Date(signedAt + life * 1000)
     if (this.#settings.publicBaseUrl !== undefined) return this.#publicUrl(key, expiresAt, refreshAt)
 
     const expiration =
       (await this.#client.config.credentials()).expiration?.getTime() ?? Number.POSITIVE_INFINITY
-    const endsAt = new Date(Math.min(expiresAt.getTime(), expiration))
-    const expiresIn = Math.max(1, Math.floor((endsAt.getTime() - signedAt) / 1000))
+    const expiresIn = Math.max(1, Math.floor((Math.min(expiresAt.getTime(), expiration) - signedAt) / 1000))
+    const endsAt = new Date(signedAt + expiresIn * 1000)
     const url = await this.#presign(key, options, new Date(signedAt), expiresIn)
     return { url, expiresAt: endsAt, refreshAt: new Date(Math.min(refreshAt.getTime(), endsAt.getTime())) }
   }
@@ -77,7 +77,10 @@ export class S3UrlSigner {
       options.disposition ?? 'attachment',
       options.downloadName ?? (key.split('/').at(-1) as string),
     )
-    this.#prepared ??= this.#prepare()
+    this.#prepared ??= this.#prepare().catch((error: unknown) => {
+      this.#prepared = undefined
+      throw error
+    })
     const prepared = await this.#prepared
     if (prepared === undefined) {
       const command = new GetObjectCommand({
@@ -88,9 +91,12 @@ export class S3UrlSigner {
       })
       return getSignedUrl(this.#client, command, { expiresIn, signingDate })
     }
-    const request = prepared.request.clone()
-    request.path = prepared.basePath + encodeKey(key)
-    request.query = { ...request.query, 'response-content-disposition': disposition }
+    const request: PreparedRequest = {
+      ...prepared.request,
+      path: prepared.basePath + encodeKey(key),
+      headers: { ...prepared.request.headers },
+      query: { ...prepared.request.query, 'response-content-disposition': disposition },
+    }
     if (options.contentType !== undefined) request.query['response-content-type'] = options.contentType
     const signed = await prepared.presigner.presign(request as never, { expiresIn, signingDate })
     return formatUrl(signed as unknown as PreparedRequest)
@@ -120,9 +126,6 @@ export class S3UrlSigner {
     await this.#client.send(command)
     if (request === undefined || !request.path.endsWith(`/${placeholder}`)) return undefined
     if (scheme?.name !== undefined && scheme.name !== 'sigv4') return undefined
-    // A browser that follows the URL sends none of these.
-    for (const header of ['x-amz-user-agent', 'user-agent', 'x-amz-checksum-mode'])
-      delete request.headers[header]
     const { config } = this.#client
     const presigner = new S3RequestPresigner({
       credentials: config.credentials,
@@ -130,7 +133,18 @@ export class S3UrlSigner {
       sha256: config.sha256,
       service: scheme?.signingName ?? 's3',
     } as ConstructorParameters<typeof S3RequestPresigner>[0])
-    return { presigner, request, basePath: request.path.slice(0, -placeholder.length) }
+    const { method, protocol, hostname, port, path, query } = request
+    // Without its headers: a browser that follows the URL sends none of them, and the presigner adds the host.
+    const template = {
+      method,
+      protocol,
+      hostname,
+      ...(port === undefined ? {} : { port }),
+      path,
+      query,
+      headers: {},
+    }
+    return { presigner, request: template, basePath: path.slice(0, -placeholder.length) }
   }
 }
 

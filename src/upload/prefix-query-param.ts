@@ -1,5 +1,5 @@
 import { ConfigurationError, UploadError } from '../core/errors.js'
-import { pathProblem } from '../core/object-key.js'
+import { prefixProblem } from '../core/object-key.js'
 import { checkOptions, type OptionCheck } from '../core/options.js'
 
 /** Lets the client choose a prefix below the field's own, in the query: `POST /files?__prefix=invoices/2026`. */
@@ -38,7 +38,7 @@ export function requestedPrefix(param: PrefixQueryParam | undefined, url: string
   const given = queryStart < 0 ? null : new URLSearchParams(url.slice(queryStart + 1)).get(param.name)
   if (given === null || given === '') return ''
   const prefix = given.endsWith('/') ? given.slice(0, -1) : given
-  const problem = pathProblem(prefix) ?? (isAllowed(param.allow, prefix) ? undefined : 'it is not allowed')
+  const problem = prefixProblem(prefix) ?? (isAllowed(param.allow, prefix) ? undefined : 'it is not allowed')
   if (problem !== undefined) {
     throw new UploadError(
       'invalid-prefix',
@@ -52,10 +52,9 @@ export function requestedPrefix(param: PrefixQueryParam | undefined, url: string
 }
 
 function isAllowed(allow: PrefixQueryParam['allow'], prefix: string): boolean {
-  if (typeof allow === 'function') return allow(prefix)
+  if (typeof allow === 'function') return allow(prefix) === true
   if (allow instanceof RegExp) {
-    const match = new RegExp(allow.source, allow.flags.replace(/[gy]/g, '')).exec(prefix)
-    return match !== null && match[0] === prefix
+    return new RegExp(`^(?:${allow.source})$`, allow.flags.replace(/[gmy]/g, '')).test(prefix)
   }
   return allow.some((allowed) => allowed.replace(/\/$/, '') === prefix)
 }

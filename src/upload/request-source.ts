@@ -57,7 +57,7 @@ function isNodeRequest(value: unknown): value is NodeRequest {
 }
 
 function fromWebRequest(request: Request): RequestSource {
-  if (request.bodyUsed) throw consumed(undefined)
+  if (request.bodyUsed || request.body?.locked) throw consumed(undefined)
   const body =
     request.body === null ? Readable.from([], { objectMode: false }) : Readable.fromWeb(request.body as never)
   return {

@@ -58,6 +58,7 @@ export async function uploadFromStream<Entity = unknown>(
     onProgress,
   })
   const stream = readableOf(source)
+  stream.on('error', () => undefined) // It reaches the caller by the promise, also when nothing reads yet.
   try {
     return await session.run((_fail, stop) => {
       const onStop = () => stream.destroy(stop.reason)
@@ -65,7 +66,7 @@ export async function uploadFromStream<Entity = unknown>(
       if (stop.aborted) onStop()
       return session.store({
         stream,
-        filename: name ?? (source as Partial<File>).name,
+        filename: name ?? nameOf(source),
         contentType: contentType ?? (source instanceof Blob ? source.type : undefined),
         field: undefined,
         announcedBytes,
@@ -81,6 +82,12 @@ export async function uploadFromStream<Entity = unknown>(
   } finally {
     stream.destroy()
   }
+}
+
+/** A File has a name; other sources may have a property of that name that means something else. */
+function nameOf(source: StreamSource): string | undefined {
+  const { name } = source as { name?: unknown }
+  return source instanceof Blob && typeof name === 'string' ? name : undefined
 }
 
 function lengthOf(source: StreamSource): number | undefined {
@@ -103,8 +110,11 @@ function readableOf(source: StreamSource): Readable {
   if (source instanceof Uint8Array)
     return Readable.from(source.length === 0 ? [] : [source], { objectMode: false })
   if (source instanceof Blob) return Readable.fromWeb(source.stream() as ReadableStream)
-  if (typeof (source as ReadableStream)?.getReader === 'function')
-    return Readable.fromWeb(source as ReadableStream)
+  if (typeof (source as ReadableStream)?.getReader === 'function') {
+    const stream = source as ReadableStream
+    if (stream.locked) throw new UploadError('body-consumed', 'the source is being read by somebody else')
+    return Readable.fromWeb(stream)
+  }
   if (typeof (source as AsyncIterable<Uint8Array>)?.[Symbol.asyncIterator] === 'function') {
     return Readable.from(source as AsyncIterable<Uint8Array>, { objectMode: false })
   }
