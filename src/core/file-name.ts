@@ -52,5 +52,5 @@ export function slugName(name: string): { base: string; extension: string } {
     .slice(0, maxSlugLength)
     .replace(/^[.-]+|[.-]+$/g, '')
   if (base === '') return { base: fallbackName, extension }
-  return { base: isReservedName(base) ? `${base}_` : base, extension }
+  return { base: isReservedName(base) ? base.replace(/\.|$/, '_$&') : base, extension }
 }

@@ -1,24 +1,14 @@
 import type { Readable } from 'node:stream'
 import { crc32 } from 'node:zlib'
-import {
-  AbortMultipartUploadCommand,
-  type CompletedPart,
-  CompleteMultipartUploadCommand,
-  CreateMultipartUploadCommand,
-  DeleteObjectCommand,
-  HeadObjectCommand,
-  PutObjectCommand,
-  UploadPartCommand,
-} from '@aws-sdk/client-s3'
+import type { CompletedPart } from '@aws-sdk/client-s3'
 import { formatBytes } from '../core/bytes.js'
-import { isS3FileError, StorageError, UploadError } from '../core/errors.js'
+import { isS3FileError, UploadError } from '../core/errors.js'
 import type { PutOptions, StoredObject } from '../core/file-storage.js'
 import { combineCrc32, encodeCrc32 } from './crc32.js'
 import { partMemory } from './part-memory.js'
 import { maxObjectBytes, planParts } from './part-plan.js'
 import type { S3Bucket } from './s3-bucket.js'
-import { attemptsOf, isSdkErrorNamed } from './s3-errors.js'
-import { objectInput, wholeChecksum } from './s3-object.js'
+import { type Content, S3ObjectWriter } from './s3-object-writer.js'
 
 export interface S3UploadSettings {
   partSizeBytes: number
@@ -40,8 +30,9 @@ interface Part {
  * one part is a single PUT. Used once.
  */
 export class S3Upload {
-  readonly #bucket: S3Bucket
+  readonly #writer: S3ObjectWriter
   readonly #settings: S3UploadSettings
+  readonly #hasChecksum: boolean
   readonly #key: string
   readonly #options: PutOptions
   readonly #partSize: (number: number) => number
@@ -59,7 +50,8 @@ export class S3Upload {
   #crc = 0
 
   constructor(bucket: S3Bucket, settings: S3UploadSettings, key: string, options: PutOptions) {
-    this.#bucket = bucket
+    this.#writer = new S3ObjectWriter(bucket, key, options)
+    this.#hasChecksum = settings.checksum === 'crc32'
     this.#settings = settings
     this.#key = key
     this.#options = options
@@ -81,7 +73,7 @@ export class S3Upload {
     try {
       signal?.throwIfAborted()
       body.on('error', () => undefined) // It is looked at when the body is read.
-      if (!this.#options.isKeyUnique) await this.#assertFree()
+      if (!this.#options.isKeyUnique) await this.#writer.assertFree(this.#stop.signal)
       await this.#receive(body)
       return this.#created === undefined ? await this.#putWhole() : await this.#complete()
     } catch (error) {
@@ -90,27 +82,6 @@ export class S3Upload {
       signal?.removeEventListener('abort', onAbort)
       this.#releasePart()
     }
-  }
-
-  /** Early, and for stores that do not know the condition on the last request; that one still decides. */
-  async #assertFree(): Promise<void> {
-    try {
-      await this.#bucket.send(new HeadObjectCommand({ Bucket: this.#bucket.name, Key: this.#key }), {
-        operation: 'HeadObject',
-        key: this.#key,
-        signal: this.#stop.signal,
-      })
-    } catch (error) {
-      if (isS3FileError(error, 'object-not-found')) return
-      throw error
-    }
-    throw new StorageError(
-      'key-taken',
-      `S3 already has an object '${this.#key}' in bucket '${this.#bucket.name}'`,
-      {
-        context: { bucket: this.#bucket.name, key: this.#key },
-      },
-    )
   }
 
   /** Resolves when the body has ended and all of its full parts are on their way. */
@@ -173,7 +144,7 @@ export class S3Upload {
       }
       const taken = rest.subarray(0, part.buffer.length - part.length)
       taken.copy(part.buffer, part.length)
-      if (this.#settings.checksum === 'crc32') part.crc = crc32(taken, part.crc)
+      if (this.#hasChecksum) part.crc = crc32(taken, part.crc)
       part.length += taken.length
       rest = rest.subarray(taken.length)
       this.#receivedBytes += taken.length
@@ -237,55 +208,20 @@ export class S3Upload {
     this.#inFlight.add(sent)
   }
 
-  async #uploadPart(part: Part): Promise<void> {
-    this.#created ??= this.#create()
+  async #uploadPart({ number, buffer, length, crc }: Part): Promise<void> {
+    this.#created ??= this.#writer.create(this.#hasChecksum)
     const uploadId = await this.#created
-    this.#stop.signal.throwIfAborted()
-    const checksum = this.#settings.checksum === 'crc32' ? encodeCrc32(part.crc) : undefined
-    const answer = await this.#bucket.send(
-      this.#bucket.unsigned(
-        new UploadPartCommand({
-          Bucket: this.#bucket.name,
-          Key: this.#key,
-          UploadId: uploadId,
-          PartNumber: part.number,
-          Body: part.buffer.subarray(0, part.length),
-          ContentLength: part.length,
-          ChecksumCRC32: checksum,
-        }),
-        checksum !== undefined,
-      ),
-      { operation: 'UploadPart', key: this.#key, signal: this.#stop.signal, bodyBytes: part.length },
+    const { signal } = this.#stop
+    signal.throwIfAborted()
+    const body = buffer.subarray(0, length)
+    this.#sentParts[number - 1] = await this.#writer.putPart(
+      uploadId,
+      number,
+      body,
+      this.#content(length, crc),
+      signal,
     )
-    this.#checkAnswer('UploadPart', answer.ChecksumCRC32, checksum)
-    this.#sentParts[part.number - 1] = {
-      PartNumber: part.number,
-      ETag: answer.ETag,
-      ChecksumCRC32: answer.ChecksumCRC32,
-    }
-    this.#stored(part.length)
-  }
-
-  async #create(): Promise<string> {
-    // Not cancelled when the upload stops: only its answer says which upload is to be aborted.
-    const { UploadId } = await this.#bucket.send(
-      new CreateMultipartUploadCommand({
-        Bucket: this.#bucket.name,
-        Key: this.#key,
-        ...objectInput(this.#options),
-        ...(this.#settings.checksum === 'crc32'
-          ? { ChecksumAlgorithm: 'CRC32', ChecksumType: 'FULL_OBJECT' }
-          : {}),
-      }),
-      { operation: 'CreateMultipartUpload', key: this.#key },
-    )
-    if (UploadId === undefined) {
-      throw new StorageError(
-        'storage-failed',
-        `S3 gave no upload id for '${this.#key}' in bucket '${this.#bucket.name}'`,
-      )
-    }
-    return UploadId
+    this.#stored(length)
   }
 
   async #complete(): Promise<StoredObject> {
@@ -293,92 +229,20 @@ export class S3Upload {
     const uploadId = (await this.#created) as string
     await Promise.all(this.#inFlight)
     this.#stop.signal.throwIfAborted()
-    const whole =
-      this.#settings.checksum === 'crc32'
-        ? {
-            ChecksumCRC32: encodeCrc32(this.#crc),
-            ChecksumType: 'FULL_OBJECT' as const,
-            MpuObjectSize: this.#receivedBytes,
-          }
-        : {}
-    const answer = await this.#write('CompleteMultipartUpload', (condition) =>
-      this.#bucket.send(
-        new CompleteMultipartUploadCommand({
-          Bucket: this.#bucket.name,
-          Key: this.#key,
-          UploadId: uploadId,
-          MultipartUpload: { Parts: this.#sentParts },
-          ...whole,
-          ...condition,
-        }),
-        { operation: 'CompleteMultipartUpload', key: this.#key },
-      ),
-    )
-    return this.#result(answer)
+    const content = this.#content(this.#receivedBytes, this.#crc)
+    return this.#result(await this.#writer.complete(uploadId, this.#sentParts, content))
   }
 
   async #putWhole(): Promise<StoredObject> {
     const body = this.#part?.buffer.subarray(0, this.#part.length) ?? Buffer.alloc(0)
     this.#crc = this.#part?.crc ?? 0
-    const checksum = this.#settings.checksum === 'crc32' ? encodeCrc32(this.#crc) : undefined
-    const answer = await this.#write('PutObject', (condition) =>
-      this.#bucket.send(
-        this.#bucket.unsigned(
-          new PutObjectCommand({
-            Bucket: this.#bucket.name,
-            Key: this.#key,
-            Body: body,
-            ContentLength: body.length,
-            ChecksumCRC32: checksum,
-            ...objectInput(this.#options),
-            ...condition,
-          }),
-          checksum !== undefined,
-        ),
-        // Not cancelled when the upload stops: a PUT of unknown outcome could leave its object behind.
-        { operation: 'PutObject', key: this.#key, bodyBytes: body.length },
-      ),
-    )
-    this.#checkAnswer('PutObject', answer.ChecksumCRC32, checksum)
+    const answer = await this.#writer.put(body, this.#content(body.length, this.#crc))
     this.#stored(body.length)
     return this.#result(answer)
   }
 
-  /**
-   * Sends the request that makes the object, under the condition that none is there. A store that does not know the
-   * condition is asked without; a repetition of a request that had succeeded unheard is told from a taken key.
-   */
-  async #write<Answer extends { ETag?: string | undefined; ChecksumCRC32?: string | undefined }>(
-    operation: string,
-    send: (condition: { IfNoneMatch?: '*' }) => Promise<Answer>,
-  ): Promise<{ ETag?: string | undefined; ChecksumCRC32?: string | undefined }> {
-    try {
-      return await send(this.#bucket.knowsIfNoneMatch ? { IfNoneMatch: '*' } : {})
-    } catch (error) {
-      const cause = (error as Error).cause
-      if (this.#bucket.knowsIfNoneMatch && isSdkErrorNamed(cause, 'NotImplemented')) {
-        this.#bucket.knowsIfNoneMatch = false
-        return this.#write(operation, send)
-      }
-      const mayBeOurs = isS3FileError(error, 'key-taken') || isSdkErrorNamed(cause, 'NoSuchUpload')
-      if (attemptsOf(cause) > 1 && mayBeOurs) {
-        const found = await this.#findStored()
-        if (found !== undefined) return found
-      }
-      throw error
-    }
-  }
-
-  /** The object under our key, if it has just what was sent. */
-  async #findStored(): Promise<{ ETag?: string | undefined } | undefined> {
-    const head = await this.#bucket.send(
-      new HeadObjectCommand({ Bucket: this.#bucket.name, Key: this.#key, ChecksumMode: 'ENABLED' }),
-      { operation: 'HeadObject', key: this.#key },
-    )
-    const isSame =
-      head.ContentLength === this.#receivedBytes &&
-      [null, `crc32:${encodeCrc32(this.#crc)}`].includes(wholeChecksum(head.ChecksumCRC32))
-    return isSame ? head : undefined
+  #content(size: number, crc: number): Content {
+    return { size, crc: this.#hasChecksum ? crc : undefined }
   }
 
   #result(answer: { ETag?: string | undefined }): StoredObject {
@@ -386,17 +250,7 @@ export class S3Upload {
       size: this.#receivedBytes,
       // Ceph answers Complete with an empty one.
       etag: answer.ETag?.replaceAll('"', '') || null,
-      checksum: this.#settings.checksum === 'crc32' ? `crc32:${encodeCrc32(this.#crc)}` : null,
-    }
-  }
-
-  #checkAnswer(operation: string, answered: string | undefined, sent: string | undefined): void {
-    if (answered !== undefined && sent !== undefined && answered !== sent) {
-      throw new StorageError(
-        'checksum-mismatch',
-        `S3 stored other bytes than were sent by ${operation} of '${this.#key}' in bucket '${this.#bucket.name}'`,
-        { context: { operation, bucket: this.#bucket.name, key: this.#key } },
-      )
+      checksum: this.#hasChecksum ? `crc32:${encodeCrc32(this.#crc)}` : null,
     }
   }
 
@@ -413,52 +267,16 @@ export class S3Upload {
 
   /** Cleans up and returns what to throw. */
   async #abandon(error: unknown): Promise<unknown> {
-    const wereInFlight = this.#inFlight.size > 0
+    const hadPartsInFlight = this.#inFlight.size > 0
     this.#stop.abort(error)
     await Promise.all(this.#inFlight)
     const leftBehind: string[] = []
     const uploadId = await this.#created?.catch(() => undefined)
-    if (uploadId !== undefined && !(await this.#abortMultipart(uploadId, wereInFlight))) {
+    if (uploadId !== undefined && !(await this.#writer.abort(uploadId, hadPartsInFlight))) {
       leftBehind.push(`multipart upload ${uploadId} of '${this.#key}'`)
     }
-    if (this.#mayHaveStored(error) && !(await this.#tryDelete())) leftBehind.push(`object '${this.#key}'`)
+    if (!(await this.#writer.takeBack(error))) leftBehind.push(`object '${this.#key}'`)
     if (leftBehind.length > 0 && isS3FileError(error)) error.context.leftBehind = leftBehind
     return error
-  }
-
-  /** S3 may still take a part whose request was cancelled, and then wants to be told once more. */
-  async #abortMultipart(uploadId: string, again: boolean): Promise<boolean> {
-    const command = new AbortMultipartUploadCommand({
-      Bucket: this.#bucket.name,
-      Key: this.#key,
-      UploadId: uploadId,
-    })
-    const operation = { operation: 'AbortMultipartUpload', key: this.#key }
-    try {
-      await this.#bucket.send(command, operation)
-      if (again) await this.#bucket.send(command, operation)
-      return true
-    } catch (error) {
-      return isSdkErrorNamed((error as Error).cause, 'NoSuchUpload')
-    }
-  }
-
-  /** Whether the last request may have made the object although it failed. */
-  #mayHaveStored(error: unknown): boolean {
-    if (!this.#options.isKeyUnique || !isS3FileError(error)) return false
-    const wasWriting = ['PutObject', 'CompleteMultipartUpload'].includes(error.context.operation as string)
-    return wasWriting && !['storage-refused', 'key-taken'].includes(error.code)
-  }
-
-  async #tryDelete(): Promise<boolean> {
-    try {
-      await this.#bucket.send(new DeleteObjectCommand({ Bucket: this.#bucket.name, Key: this.#key }), {
-        operation: 'DeleteObject',
-        key: this.#key,
-      })
-      return true
-    } catch {
-      return false // The caller names it in the error that is already on its way.
-    }
   }
 }

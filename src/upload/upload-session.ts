@@ -130,6 +130,7 @@ export class UploadSession {
         storage: storageName,
       })
       this.#files.push(result)
+      this.#stop.signal.throwIfAborted() // Too late to cancel the last request; what it made is deleted.
       return result
     } catch (error) {
       gate.destroy(error as Error)
@@ -153,7 +154,11 @@ export class UploadSession {
   #report(): void {
     const storedBytes = [...this.#storedBytes.values()].reduce((sum, bytes) => sum + bytes, 0)
     const { onProgress, totalBytes } = this.#options
-    onProgress?.({ receivedBytes: this.#receivedBytes, storedBytes, totalBytes })
+    try {
+      onProgress?.({ receivedBytes: this.#receivedBytes, storedBytes, totalBytes })
+    } catch (error) {
+      this.#stop.abort(error)
+    }
   }
 
   /** Deletes what was stored and returns what to throw, with what could not be deleted in `context.leftBehind`. */

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { displayName, extensionOf, slugName } from '../../src/core/file-name.ts'
+import { pathProblem } from '../../src/core/object-key.ts'
 import { anyText } from './any-text.ts'
 
 describe('displayName', () => {
@@ -21,6 +22,7 @@ describe('displayName', () => {
     ['a path of both kinds', 'a\\b/c\\d.txt', 'd.txt'],
     ['line ends', 'a\r\nSet-Cookie: x.txt', 'aSet-Cookie: x.txt'],
     ['an override that reverses the name', 'photo\u202egnp.exe', 'photognp.exe'],
+    ['an Arabic letter mark', 'a\u061cb.pdf', 'ab.pdf'],
     ['a NUL before a second extension', 'a.php\u0000.png', 'a.php.png'],
     ['spaces around it', '  report.pdf \t', 'report.pdf'],
   ])('drops %s', (_what, given, name) => {
@@ -49,6 +51,11 @@ describe('displayName', () => {
 
   it('keeps the extension when a name of 300 characters is cut', () => {
     expect(displayName(`${'a'.repeat(296)}.pdf`)).toBe(`${'a'.repeat(251)}.pdf`)
+  })
+
+  // A character at a time from the end would take hours.
+  it('cuts a name of a million characters', () => {
+    expect(displayName(`${'a'.repeat(1_000_000)}.pdf`)).toBe(`${'a'.repeat(251)}.pdf`)
   })
 
   it('cuts between characters, never within an emoji', () => {
@@ -111,6 +118,30 @@ describe('slugName', () => {
   ])('makes of %j the base %j and the extension %j', (name, base, extension) => {
     expect(slugName(name)).toEqual({ base, extension })
   })
+
+  it.each([
+    ['con.txt', 'con_', 'txt'],
+    ['CON', 'CON_', ''],
+    ['nul.txt', 'nul_', 'txt'],
+    ['COM1.pdf', 'COM1_', 'pdf'],
+    ['.aux', 'aux_', ''],
+    ['lpt9 .txt', 'lpt9_', 'txt'],
+    ['console.txt', 'console', 'txt'],
+    ['com10.txt', 'com10', 'txt'],
+    ['a.con', 'a', 'con'],
+  ])(
+    'makes of %j the base %j, with an underscore where Windows reserves the name',
+    (name, base, extension) => {
+      expect(slugName(name)).toEqual({ base, extension })
+    },
+  )
+
+  it.each(['con.tar.gz', 'COM1.2026.pdf'])(
+    'makes of %s, reserved up to its first dot, a base fit for a key',
+    (name) => {
+      expect(pathProblem(slugName(name).base)).toBeUndefined()
+    },
+  )
 
   it('cuts the base at 100 characters and leaves no dot or hyphen at its end', () => {
     expect(slugName(`${'a'.repeat(120)}.pdf`)).toEqual({ base: 'a'.repeat(100), extension: 'pdf' })

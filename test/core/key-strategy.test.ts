@@ -104,9 +104,13 @@ it.each(['unique', 'timestamped'] as const)(
       "it's",
       'é'.repeat(30),
     )
-    const prefixes = fc
-      .array(segments, { maxLength: 10, size: 'max' })
+    const prefix = fc
+      .array(segments, { maxLength: 4, size: 'max' })
       .map((path) => normalizePrefix('test', path.join('/')))
+    // The storage's, the field's and the client's, which may be as long as a prefix can be.
+    const prefixes = fc
+      .tuple(prefix, prefix, fc.oneof(prefix, fc.constant(`${'é'.repeat(128)}/`)))
+      .map((each) => each.join(''))
     await fc.assert(
       fc.asyncProperty(anyText(300), prefixes, async (given, prefix) => {
         const { key } = await makeKey(strategy, prefix, fileNamed(displayName(given)))

@@ -47,8 +47,14 @@ const badPaths: [string, string][] = [
   ['a\u2028b', 'it has control characters'],
   ['a\u202eb', 'it has control characters'],
   ['a\u200fb', 'it has control characters'],
+  ['a\u061cb', 'it has control characters'],
   ['a\u2066b', 'it has control characters'],
   [`a${loneSurrogate}b`, 'it is not well-formed Unicode'],
+  ['con', "it has the reserved name 'con'"],
+  ['a/nul.txt', "it has the reserved name 'nul.txt'"],
+  ['COM1', "it has the reserved name 'COM1'"],
+  ['a/Aux/b', "it has the reserved name 'Aux'"],
+  ['lpt0.tar.gz', "it has the reserved name 'lpt0.tar.gz'"],
   [' a', 'a segment starts or ends with a space'],
   ['a ', 'a segment starts or ends with a space'],
   ['a /b', 'a segment starts or ends with a space'],
@@ -62,12 +68,25 @@ const badPaths: [string, string][] = [
 ]
 
 describe('pathProblem', () => {
-  it.each(['a', 'a/b/c.pdf', '.hidden', 'a..b', '...', 'a b/c', '100%', 'a%20b', "it's", '报告/é.pdf', '😀'])(
-    'finds none in %j',
-    (path) => {
-      expect(pathProblem(path)).toBeUndefined()
-    },
-  )
+  it.each([
+    'a',
+    'a/b/c.pdf',
+    '.hidden',
+    'a..b',
+    '...',
+    'a b/c',
+    '100%',
+    'a%20b',
+    "it's",
+    '报告/é.pdf',
+    '😀',
+    'console',
+    'com10',
+    'a.con',
+    'con_.txt',
+  ])('finds none in %j', (path) => {
+    expect(pathProblem(path)).toBeUndefined()
+  })
 
   it.each([...badPaths, ['', 'it is empty'], ['a/', 'it has an empty segment']])(
     'says of %j that %s',
@@ -88,20 +107,29 @@ describe('normalizePrefix', () => {
     expect(normalizePrefix('owner', given)).toBe(prefix)
   })
 
-  it.each([...badPaths, ['/', 'it is empty'], ['a//', 'it has an empty segment'], [' ', 'a segment starts']])(
-    'refuses %j and names the owner, the prefix and the reason',
-    (prefix, problem) => {
-      try {
-        normalizePrefix('S3Storage', prefix)
-        expect.unreachable()
-      } catch (error) {
-        expect(isS3FileError(error, 'invalid-option')).toBe(true)
-        expect((error as Error).message).toContain(
-          `S3Storage: '${prefix}' cannot be a key prefix: ${problem}`,
-        )
-      }
+  it.each([['a'.repeat(256)], ['é'.repeat(128)], [`${'a'.repeat(256)}/`]])(
+    'takes 256 bytes of UTF-8: %s',
+    (given) => {
+      expect(normalizePrefix('owner', given)).toBe(`${given.replace('/', '')}/`)
     },
   )
+
+  it.each([
+    ...badPaths,
+    ['/', 'it is empty'],
+    ['a//', 'it has an empty segment'],
+    [' ', 'a segment starts'],
+    ['a'.repeat(257), 'it is longer than 256 bytes'],
+    [`${'é'.repeat(128)}a`, 'it is longer than 256 bytes'],
+  ])('refuses %j and names the owner, the prefix and the reason', (prefix, problem) => {
+    try {
+      normalizePrefix('S3Storage', prefix)
+      expect.unreachable()
+    } catch (error) {
+      expect(isS3FileError(error, 'invalid-option')).toBe(true)
+      expect((error as Error).message).toContain(`S3Storage: '${prefix}' cannot be a key prefix: ${problem}`)
+    }
+  })
 })
 
 describe('replaceControlCharacters', () => {

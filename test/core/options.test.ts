@@ -2,7 +2,12 @@ import { describe, expect, it } from 'vitest'
 import { isS3FileError } from '../../src/core/errors.ts'
 import { checkOptions, option } from '../../src/core/options.ts'
 
-const known = { maxSizeBytes: option.integer(0), keyPrefix: option.text, accept: option.strings }
+const known = {
+  maxSizeBytes: option.integer(0),
+  keyPrefix: option.text,
+  accept: option.strings,
+  expiresInSeconds: option.integer(1),
+}
 
 function complaint(given: unknown): string {
   try {
@@ -24,6 +29,9 @@ describe('checkOptions', () => {
     ['MAXSIZEBYTES', "; did you mean 'maxSizeBytes'?"],
     ['prefix', "; did you mean 'keyPrefix'?"],
     ['acept', "; did you mean 'accept'?"],
+    ['maxSize', "; did you mean 'maxSizeBytes'?"],
+    ['expiresIn', "; did you mean 'expiresInSeconds'?"],
+    ['expires', "; did you mean 'expiresInSeconds'?"],
     ['zzz', ''],
     ['constructor', ''],
   ])('names the nearest option to %s, if one is near', (name, hint) => {

@@ -72,6 +72,7 @@ describe('an S3File', () => {
   it.each<[Partial<Record<keyof S3FileInit, unknown>>, string]>([
     [{ key: '' }, "its 'key' is not an S3 key"],
     [{ key: undefined }, "its 'key' is not an S3 key"],
+    [{ key: 5, name: undefined }, "its 'key' is not an S3 key"],
     [{ key: 'folder/', name: undefined }, "its 'name' is missing"],
     [{ size: -1 }, "its 'size' is not a number of bytes"],
     [{ uploadedAt: 'yesterday' }, "its 'uploadedAt' is not a date"],
@@ -84,6 +85,24 @@ describe('an S3File', () => {
       expect(isS3FileError(error, 'invalid-value')).toBe(true)
       expect((error as Error).message).toBe(`this cannot be an S3File: ${problem}`)
     }
+  })
+
+  it('cannot be made with a Date that is none', () => {
+    expect(() => new S3File({ ...init, uploadedAt: new Date(Number.NaN) })).toThrow(
+      expect.objectContaining({
+        code: 'invalid-value',
+        message: expect.stringContaining("its 'uploadedAt' is not"),
+      }),
+    )
+  })
+
+  it.each([null, undefined, 'a.pdf', []])('cannot be made of %j', (value) => {
+    expect(() => new S3File(value as never)).toThrow(
+      expect.objectContaining({
+        code: 'invalid-value',
+        message: 'this cannot be an S3File: it is not an object',
+      }),
+    )
   })
 
   it('does not change', () => {

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { isS3FileError } from '../../src/core/errors.ts'
 import { isS3File, S3File } from '../../src/core/s3-file.ts'
 import { UnreadableS3File } from '../../src/core/unreadable-s3-file.ts'
@@ -67,5 +67,15 @@ describe('a file whose row cannot be read', () => {
     expect(unreadable({ a: 1 }).equals(unreadable({ a: 1 }))).toBe(true)
     expect(unreadable({ a: 1 }).equals(unreadable({ a: 2 }))).toBe(false)
     expect(unreadable().equals(new S3File({ key: 'unreadable' }))).toBe(false)
+    expect(new S3File({ key: 'unreadable' }).equals(unreadable())).toBe(false)
+  })
+
+  it('is known as unreadable also to another copy of the package', async () => {
+    vi.resetModules()
+    const copy = await import('../../src/core/unreadable-s3-file.ts')
+    const theirs = new copy.UnreadableS3File({ a: 1 }, 'Document.file', 'it is not JSON')
+    expect(theirs).not.toBeInstanceOf(UnreadableS3File)
+    expect(unreadable({ a: 1 }).equals(theirs)).toBe(true)
+    expect(new S3File({ key: 'a' }).equals(theirs)).toBe(false)
   })
 })

@@ -94,6 +94,12 @@ describe('withUrls', () => {
     expect(await withUrls({ price: { toJSON: () => '12.50 EUR' } })).toEqual({ price: '12.50 EUR' })
   })
 
+  it('replaces the files in what a toJSON() gives', async () => {
+    expect(await withUrls({ page: { toJSON: () => ({ file: file('a'), at: end }) } })).toEqual({
+      page: { file: shown('a'), at: '2026-11-22T09:45:05.000Z' },
+    })
+  })
+
   it('shows each of two places of one object', async () => {
     const shared = { file: file('a') }
     expect(await withUrls({ first: shared, list: [shared, shared] })).toEqual({

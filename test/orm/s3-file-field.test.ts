@@ -1,5 +1,5 @@
 import { type ColumnOptions, getMetadataArgsStorage } from 'typeorm'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { findField } from '../../src/core/file-field.ts'
 import { S3File } from '../../src/core/s3-file.ts'
 import { S3FileField, type S3FileFieldOptions, s3FileColumn } from '../../src/orm/s3-file-field.ts'
@@ -133,6 +133,8 @@ describe.each<[string, S3FileFieldOptions, unknown, object]>([
 describe('a column that holds no file record', () => {
   it.each([
     ['{"key":""}', "its 'key' is not an S3 key"],
+    ['{"key":7}', "its 'key' is not an S3 key"],
+    ['null', 'it is not an object'],
     ['not JSON', 'it is not JSON'],
     [{ name: 'x' }, "its 'key' is not an S3 key"],
     [{ key: 'a', name: 'x', size: '5' }, "its 'size' is not a number of bytes"],
@@ -141,6 +143,13 @@ describe('a column that holds no file record', () => {
     const unreadable = transformer.from(raw) as S3File
     expect(() => unreadable.key).toThrow(reason)
     expect(transformer.to(unreadable)).toBe(raw)
+  })
+
+  it('is written back as it was also when another copy of the package has read it', async () => {
+    vi.resetModules()
+    const copy = await import('../../src/core/unreadable-s3-file.ts')
+    const theirs = new copy.UnreadableS3File('not JSON', 'Entity.file', 'it is not JSON')
+    expect(transformerOf({ nullable: true }).to(theirs)).toBe('not JSON')
   })
 })
 

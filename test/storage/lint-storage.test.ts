@@ -21,6 +21,12 @@ class Overwriting extends MemoryStorage {
   }
 }
 
+class Deaf extends MemoryStorage {
+  override put(key: string, body: Readable, { signal: _, ...options }: PutOptions = {}) {
+    return super.put(key, body, options)
+  }
+}
+
 class KeepingHalves extends MemoryStorage {
   override async put(key: string, body: Readable, options?: PutOptions) {
     try {
@@ -97,6 +103,13 @@ class SortingAsPeopleDo extends MemoryStorage {
   }
 }
 
+class Unlistable extends MemoryStorage {
+  // biome-ignore lint/correctness/useYield: it fails before its first object
+  override async *list(): AsyncIterable<never> {
+    throw new Error('no list')
+  }
+}
+
 class StartingAtAfter extends MemoryStorage {
   override async *list({ prefix, after }: { prefix?: string; after?: string } = {}) {
     for await (const object of super.list(prefix === undefined ? {} : { prefix })) {
@@ -138,6 +151,7 @@ describe('lintStorage', () => {
       Broken: WrappingErrors,
       rules: ['put stores nothing when its body fails', 'put stores nothing when it is aborted'],
     },
+    { Broken: Deaf, rules: ['put stores nothing when it is aborted'] },
     { Broken: MiscountingSize, rules: ['put stores bytes and stat describes them'] },
     { Broken: Unconfirming, rules: ['put stores a large file from chunks of odd sizes'] },
     { Broken: LosingTheType, rules: ['copy copies the bytes and the type'] },
@@ -152,6 +166,14 @@ describe('lintStorage', () => {
     {
       Broken: StartingAtAfter,
       rules: ['list gives keys in the order of their bytes, below a prefix and after a key'],
+    },
+    {
+      Broken: Unlistable,
+      rules: [
+        'list gives keys in the order of their bytes, below a prefix and after a key',
+        'keys with spaces, quotes, percent signs and Unicode work',
+        'list and deleteMany clean up',
+      ],
     },
     { Broken: DecodingKeys, rules: ['keys with spaces, quotes, percent signs and Unicode work'] },
     { Broken: LivingLonger, rules: ['url gives an address that ends'] },

@@ -147,6 +147,14 @@ describe('the part memory', () => {
     expect(memory.tryTake(5 * MiB) === buffer).toBe(true)
   })
 
+  it('goes on doing so after parts of odd sizes', () => {
+    const memory = new PartMemory(128 * MiB)
+    for (let odd = 1; odd <= 6; odd++) memory.release(memory.tryTake(5 * MiB + odd) as Buffer)
+    const buffer = memory.tryTake(8 * MiB) as Buffer
+    memory.release(buffer)
+    expect(memory.tryTake(8 * MiB) === buffer).toBe(true)
+  })
+
   it('never has one buffer out twice', () => {
     const memory = new PartMemory(20 * MiB)
     memory.release(memory.tryTake(5 * MiB) as Buffer)

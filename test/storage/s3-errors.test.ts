@@ -36,10 +36,29 @@ describe('storageErrorOf', () => {
     ['PermanentRedirect', 301, 'storage-refused'],
     ['EntityTooLarge', 400, 'storage-refused'],
     ['TimeoutError', undefined, 'storage-unreachable'],
-    ['ECONNREFUSED', undefined, 'storage-unreachable'],
+    // The request did not even leave the client.
+    ['CredentialsProviderError', undefined, 'storage-failed'],
+    ['constructor', 403, 'storage-refused'],
+    ['__proto__', 500, 'storage-failed'],
+    ['toString', undefined, 'storage-failed'],
   ])('reads %s with status %s as %s', (name, status, code) => {
     expect(storageErrorOf(sdkError(name, status), operation)).toMatchObject({ name: 'StorageError', code })
   })
+
+  // Node names it Error; the SDK adds its tries.
+  it.each(['ECONNREFUSED', 'ENOTFOUND'])(
+    'reads a network error of code %s as storage-unreachable',
+    (code) => {
+      const cause = Object.assign(sdkError('Error', undefined, 3), { code })
+      expect(storageErrorOf(cause, operation)).toMatchObject({
+        name: 'StorageError',
+        code: 'storage-unreachable',
+        message: expect.stringContaining(
+          "S3 could not be reached for PutObject of 'a/b.pdf' in bucket 'my-bucket'",
+        ),
+      })
+    },
+  )
 
   it('names the operation, the object, the bucket and what S3 said', () => {
     const cause = sdkError('AccessDenied', 403)
@@ -69,8 +88,8 @@ describe('storageErrorOf', () => {
 
   it.each([undefined, null, 'a text', {}])('makes an error also of %j', (thrown) => {
     expect(storageErrorOf(thrown, operation)).toMatchObject({
-      code: 'storage-unreachable',
-      message: "S3 could not be reached for PutObject of 'a/b.pdf' in bucket 'my-bucket': unknown error",
+      code: 'storage-failed',
+      message: "S3 failed at PutObject of 'a/b.pdf' in bucket 'my-bucket': unknown error",
     })
   })
 })

@@ -50,6 +50,7 @@ const clients: [string, S3ClientConfig][] = [
   ['an endpoint with a path', { endpoint: 'https://storage.example/s3', forcePathStyle: true }],
   ['another region', { region: 'us-east-1' }],
   ['an accelerated endpoint', { useAccelerateEndpoint: true }],
+  ['checksums only where they are required', { responseChecksumValidation: 'WHEN_REQUIRED' }],
   ['temporary credentials', { credentials: { ...credentials, sessionToken: 'the token+/=' } }],
 ]
 
@@ -180,11 +181,14 @@ describe('a presigned URL', () => {
     expect(handle).not.toHaveBeenCalled()
   })
 
-  it('fails when the credentials cannot be had, and works when they can again', async () => {
-    const failure = new Error('no credentials now')
-    const provider = vi.fn(async () => credentials).mockRejectedValueOnce(failure)
-    const signer = signerFor(clientWith({ credentials: provider }))
-    await expect(signer.sign('a')).rejects.toThrow('no credentials now')
+  it.each([
+    ['credentials', credentials],
+    ['region', 'eu-west-1'],
+  ])('fails when the %s cannot be had, and works again later', async (setting, value) => {
+    const failure = new Error(`no ${setting} now`)
+    const provider = vi.fn(async () => value).mockRejectedValueOnce(failure)
+    const signer = signerFor(clientWith({ [setting]: provider } as S3ClientConfig))
+    await expect(signer.sign('a')).rejects.toThrow(failure.message)
     expect((await signer.sign('a')).url).toContain('X-Amz-Signature')
   })
 })

@@ -52,6 +52,8 @@ describe('the prefix that a client asks for', () => {
     ['a\u0000b', 'it has control characters'],
     ['a\r\nb', 'it has control characters'],
     ['a\u202eb', 'it has control characters'],
+    ['a/nul', "it has the reserved name 'nul'"],
+    ['a'.repeat(257), 'it is longer than 256 bytes'],
     [' a', 'a segment starts or ends with a space'],
   ])('cannot be %j, whatever is allowed', (prefix, problem) => {
     const error = errorOf(() => requestedPrefix(anything, `/files?__prefix=${encodeURIComponent(prefix)}`))
@@ -79,6 +81,7 @@ describe('the prefix that a client asks for', () => {
       ['my/invoices/2026', 'invoices/20261', 'invoices/2026/x'],
     ],
     ['a pattern with flags', /invoices\/\d{4}/giy, ['INVOICES/2026', 'invoices/2026'], ['x/invoices/2026']],
+    ['a pattern of alternatives', /a|a\/b/, ['a', 'a/b'], ['b', 'a/bc', 'xa']],
     ['a function', (prefix) => prefix.startsWith('tenant-7/'), ['tenant-7/a'], ['tenant-8/a']],
   ])('is checked against %s', (_what, allow, allowed, refused) => {
     const ask = (prefix: string) => requestedPrefix({ name, allow }, `/files?__prefix=${prefix}`)
@@ -88,6 +91,13 @@ describe('the prefix that a client asks for', () => {
         "the prefix asked for in '__prefix' is refused: it is not allowed",
       )
     }
+  })
+
+  it('is not allowed by a promise, whatever that says later', () => {
+    const allow = vi.fn(async () => true)
+    const ask = () => requestedPrefix({ name, allow: allow as never }, '/files?__prefix=a')
+    expect(errorOf(ask).message).toBe("the prefix asked for in '__prefix' is refused: it is not allowed")
+    expect(allow).toHaveBeenCalledTimes(1)
   })
 
   it('reaches a function only when it is safe, and without its closing slash', () => {

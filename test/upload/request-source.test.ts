@@ -139,9 +139,12 @@ describe('a body that has already been read', () => {
     expect(errorOf(() => requestSourceOf({ raw, body: { a: 1 } })).message).toContain('request.body is set')
   })
 
-  it('of the web is refused', async () => {
+  it.each<[string, (request: Request) => unknown]>([
+    ['has been read', (request) => request.text()],
+    ['is being read', (request) => request.body?.getReader()],
+  ])('of the web is refused when it %s', async (_when, read) => {
     const request = webRequest()
-    await request.text()
+    await read(request)
     expect(errorOf(() => requestSourceOf(request)).code).toBe('body-consumed')
   })
 })

@@ -1,5 +1,6 @@
 import { PassThrough, Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
+import type { ReadableStream } from 'node:stream/web'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { configureStorages } from '../../src/core/storage-registry.ts'
 import { MemoryStorage } from '../../src/storage/memory-storage.ts'
@@ -60,6 +61,14 @@ describe('uploadFromStream', () => {
     })
   })
 
+  it.each(['report.pdf', 5])(
+    "takes no stream's property 'name' for a file's name, such as %j",
+    async (name) => {
+      const source = Object.assign(Readable.from([Buffer.from('x')]), { name })
+      expect((await uploadFromStream(source)).name).toBe('file')
+    },
+  )
+
   it('says how far it is', async () => {
     const progress: UploadProgress[] = []
     await uploadFromStream(Buffer.from('bytes'), { onProgress: (each) => progress.push(each) })
@@ -119,6 +128,13 @@ describe('uploadFromStream', () => {
     const source = Readable.from([Buffer.from('x')], { objectMode: false })
     await text(source)
     await expect(uploadFromStream(source)).rejects.toMatchObject({ code: 'body-consumed' })
+  })
+
+  it('refuses a web stream that somebody is reading', async () => {
+    const source = new Blob(['x']).stream() as ReadableStream
+    source.getReader()
+    await expect(uploadFromStream(source)).rejects.toMatchObject({ code: 'body-consumed' })
+    expect(storage.objects.size).toBe(0)
   })
 
   it('refuses a source of text, whose bytes are anybody’s guess', async () => {

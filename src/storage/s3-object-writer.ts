@@ -1,0 +1,236 @@
+import {
+  AbortMultipartUploadCommand,
+  type CompletedPart,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  DeleteObjectCommand,
+  HeadObjectCommand,
+  PutObjectCommand,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3'
+import { isS3FileError, StorageError } from '../core/errors.js'
+import type { PutOptions } from '../core/file-storage.js'
+import { encodeCrc32 } from './crc32.js'
+import type { S3Bucket } from './s3-bucket.js'
+import { attemptsOf, isSdkErrorNamed } from './s3-errors.js'
+import { objectInput, wholeChecksum } from './s3-object.js'
+
+/** What is to be stored: its length in bytes and, unless checksums are off, the CRC-32 of it. */
+export interface Content {
+  size: number
+  crc: number | undefined
+}
+
+interface WriteAnswer {
+  ETag?: string | undefined
+  ChecksumCRC32?: string | undefined
+}
+
+/** The requests that make one object under one key, or take it back. */
+export class S3ObjectWriter {
+  readonly #bucket: S3Bucket
+  readonly #key: string
+  readonly #options: PutOptions
+  readonly #target: { Bucket: string; Key: string }
+
+  constructor(bucket: S3Bucket, key: string, options: PutOptions) {
+    this.#bucket = bucket
+    this.#key = key
+    this.#options = options
+    this.#target = { Bucket: bucket.name, Key: key }
+  }
+
+  /**
+   * Early, and for stores that do not know the condition on the last request; that one still decides.
+   *
+   * @throws StorageError `key-taken`.
+   */
+  async assertFree(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#bucket.send(new HeadObjectCommand(this.#target), this.#operation('HeadObject', { signal }))
+    } catch (error) {
+      if (isS3FileError(error, 'object-not-found')) return
+      throw error
+    }
+    throw this.#error('key-taken', 'already has an object for')
+  }
+
+  /** Stores the object in one request. Not to be cancelled: a PUT of unknown outcome could leave its object behind. */
+  async put(body: Buffer, content: Content): Promise<WriteAnswer> {
+    const checksum = encoded(content)
+    const answer = await this.#write(content, (condition) =>
+      this.#bucket.send(
+        this.#bucket.unsigned(
+          new PutObjectCommand({
+            ...this.#target,
+            Body: body,
+            ContentLength: body.length,
+            ChecksumCRC32: checksum,
+            ...objectInput(this.#options),
+            ...condition,
+          }),
+          checksum !== undefined,
+        ),
+        this.#operation('PutObject', { bodyBytes: body.length }),
+      ),
+    )
+    this.#checkAnswer(answer.ChecksumCRC32, checksum)
+    return answer
+  }
+
+  /** Begins a multipart upload. Not to be cancelled: only its answer says which upload is to be aborted. */
+  async create(hasChecksum: boolean): Promise<string> {
+    const { UploadId } = await this.#bucket.send(
+      new CreateMultipartUploadCommand({
+        ...this.#target,
+        ...objectInput(this.#options),
+        ...(hasChecksum ? { ChecksumAlgorithm: 'CRC32', ChecksumType: 'FULL_OBJECT' } : {}),
+      }),
+      this.#operation('CreateMultipartUpload'),
+    )
+    if (UploadId === undefined) throw this.#error('storage-failed', 'gave no upload id for')
+    return UploadId
+  }
+
+  async putPart(
+    UploadId: string,
+    PartNumber: number,
+    body: Buffer,
+    content: Content,
+    signal: AbortSignal,
+  ): Promise<CompletedPart> {
+    const checksum = encoded(content)
+    const { ETag, ChecksumCRC32 } = await this.#bucket.send(
+      this.#bucket.unsigned(
+        new UploadPartCommand({
+          ...this.#target,
+          UploadId,
+          PartNumber,
+          Body: body,
+          ContentLength: body.length,
+          ChecksumCRC32: checksum,
+        }),
+        checksum !== undefined,
+      ),
+      this.#operation('UploadPart', { signal, bodyBytes: body.length }),
+    )
+    this.#checkAnswer(ChecksumCRC32, checksum)
+    return { PartNumber, ETag, ChecksumCRC32 }
+  }
+
+  /** Makes the object of the parts; the store checks the whole of it where it can. */
+  async complete(UploadId: string, Parts: CompletedPart[], content: Content): Promise<WriteAnswer> {
+    const ChecksumCRC32 = encoded(content)
+    const whole =
+      ChecksumCRC32 === undefined
+        ? {}
+        : { ChecksumCRC32, ChecksumType: 'FULL_OBJECT' as const, MpuObjectSize: content.size }
+    return this.#write(content, (condition) =>
+      this.#bucket.send(
+        new CompleteMultipartUploadCommand({
+          ...this.#target,
+          UploadId,
+          MultipartUpload: { Parts },
+          ...whole,
+          ...condition,
+        }),
+        this.#operation('CompleteMultipartUpload'),
+      ),
+    )
+  }
+
+  /**
+   * S3 may still take a part whose request was cancelled, and then wants to be told once more.
+   *
+   * @returns whether the multipart upload is gone.
+   */
+  async abort(UploadId: string, hadPartsInFlight: boolean): Promise<boolean> {
+    const command = new AbortMultipartUploadCommand({ ...this.#target, UploadId })
+    try {
+      await this.#bucket.send(command, this.#operation('AbortMultipartUpload'))
+      if (hadPartsInFlight) await this.#bucket.send(command, this.#operation('AbortMultipartUpload'))
+      return true
+    } catch (error) {
+      return isSdkErrorNamed((error as Error).cause, 'NoSuchUpload')
+    }
+  }
+
+  /**
+   * Takes back the object of a request that failed and may have made it all the same.
+   *
+   * @returns whether there is no such object now.
+   */
+  async takeBack(failure: unknown): Promise<boolean> {
+    if (!this.#mayHaveStored(failure)) return true
+    try {
+      await this.#bucket.send(new DeleteObjectCommand(this.#target), this.#operation('DeleteObject'))
+      return true
+    } catch {
+      return false // The caller names it in the error that is already on its way.
+    }
+  }
+
+  /**
+   * Sends the request that makes the object, under the condition that none is there. A store that does not know the
+   * condition is asked without; a repetition of a request that had succeeded unheard is told from a taken key.
+   */
+  async #write(
+    content: Content,
+    send: (condition: { IfNoneMatch?: '*' }) => Promise<WriteAnswer>,
+  ): Promise<WriteAnswer> {
+    try {
+      return await send(this.#bucket.knowsIfNoneMatch ? { IfNoneMatch: '*' } : {})
+    } catch (error) {
+      const cause = (error as Error).cause
+      if (this.#bucket.knowsIfNoneMatch && isSdkErrorNamed(cause, 'NotImplemented')) {
+        this.#bucket.knowsIfNoneMatch = false
+        return this.#write(content, send)
+      }
+      const mayBeOurs = isS3FileError(error, 'key-taken') || isSdkErrorNamed(cause, 'NoSuchUpload')
+      if (attemptsOf(cause) > 1 && mayBeOurs) {
+        const found = await this.#findStored(content)
+        if (found !== undefined) return found
+      }
+      throw error
+    }
+  }
+
+  /** The object under our key, if it has just what was sent. */
+  async #findStored(content: Content): Promise<WriteAnswer | undefined> {
+    const head = await this.#bucket.send(
+      new HeadObjectCommand({ ...this.#target, ChecksumMode: 'ENABLED' }),
+      this.#operation('HeadObject'),
+    )
+    const stored = wholeChecksum(head.ChecksumCRC32)
+    const isSame =
+      stored === null || content.crc === undefined || stored === `crc32:${encodeCrc32(content.crc)}`
+    return head.ContentLength === content.size && isSame ? head : undefined
+  }
+
+  /** A key that somebody else could have is left alone: the object may be theirs. */
+  #mayHaveStored(failure: unknown): boolean {
+    if (!this.#options.isKeyUnique || !isS3FileError(failure)) return false
+    const wasWriting = ['PutObject', 'CompleteMultipartUpload'].includes(failure.context.operation as string)
+    return wasWriting && !['storage-refused', 'key-taken'].includes(failure.code)
+  }
+
+  #checkAnswer(answered: string | undefined, sent: string | undefined): void {
+    if (answered !== undefined && sent !== undefined && answered !== sent) {
+      throw this.#error('checksum-mismatch', 'stored other bytes than were sent for')
+    }
+  }
+
+  #operation<More extends object>(operation: string, more?: More) {
+    return { operation, key: this.#key, ...more }
+  }
+
+  #error(code: 'key-taken' | 'storage-failed' | 'checksum-mismatch', what: string): StorageError {
+    return new StorageError(code, `S3 ${what} '${this.#key}' in bucket '${this.#bucket.name}'`, {
+      context: { bucket: this.#bucket.name, key: this.#key },
+    })
+  }
+}
+
+function encoded({ crc }: Content): string | undefined {
+  return crc === undefined ? undefined : encodeCrc32(crc)
+}
