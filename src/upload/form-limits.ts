@@ -1,4 +1,5 @@
-import { MiB } from '../core/bytes.js'
+import { formatBytes, MiB } from '../core/bytes.js'
+import { UploadError } from '../core/errors.js'
 import { option } from '../core/options.js'
 
 /** How much a form may hold. All are inclusive; beyond one the upload ends with 413 and its name. */
@@ -44,4 +45,32 @@ export function resolveLimits(limits: FormLimits, defaultFiles: number): Resolve
     fieldNameSizeBytes: limits.fieldNameSizeBytes ?? 100,
     requestSizeBytes: limits.requestSizeBytes ?? Number.POSITIVE_INFINITY,
   }
+}
+
+export function tooMany(what: 'files' | 'fields' | 'parts', limits: ResolvedFormLimits): UploadError {
+  return new UploadError(`too-many-${what}`, `the form has more ${what} than the limit of ${limits[what]}`, {
+    context: { limit: what, value: limits[what] },
+  })
+}
+
+export function requestTooLarge({ requestSizeBytes }: ResolvedFormLimits): UploadError {
+  const limit = formatBytes(requestSizeBytes)
+  return new UploadError('request-too-large', `the request is larger than the limit of ${limit}`, {
+    context: { limit: 'requestSizeBytes', value: requestSizeBytes },
+  })
+}
+
+export function fieldTooLarge(
+  limit: 'fieldSizeBytes' | 'fieldNameSizeBytes',
+  limits: ResolvedFormLimits,
+  name: string,
+): UploadError {
+  const what = limit === 'fieldSizeBytes' ? `field '${name}'` : `the name of field '${name.slice(0, 50)}…'`
+  return new UploadError(
+    'field-too-large',
+    `${what} is larger than the limit of ${formatBytes(limits[limit])}`,
+    {
+      context: { limit, value: limits[limit] },
+    },
+  )
 }

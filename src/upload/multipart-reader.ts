@@ -1,8 +1,7 @@
 import type { Readable } from 'node:stream'
 import busboy, { type Busboy, type BusboyConfig, type FileInfo } from 'busboy'
-import { formatBytes } from '../core/bytes.js'
 import { isS3FileError, type S3FileErrorCode, UploadError } from '../core/errors.js'
-import type { ResolvedFormLimits } from './form-limits.js'
+import { fieldTooLarge, type ResolvedFormLimits, requestTooLarge, tooMany } from './form-limits.js'
 import type { RequestSource } from './request-source.js'
 
 /** A file as it comes in a form. */
@@ -81,12 +80,12 @@ class MultipartReader {
     this.#parser
       .on('file', (field, stream, info) => this.#attempt(() => this.#onFile(field, stream, info)))
       .on('field', (name, value, info) => this.#attempt(() => this.#onField(name, value, info.nameTruncated)))
-      .on('partsLimit', () => this.#fail(this.#tooMany('parts')))
+      .on('partsLimit', () => this.#fail(tooMany('parts', this.#limits)))
       .on('error', (error) => this.#fail(error))
       .on('drain', () => body.resume())
       .on('close', () => this.#onParsed())
     if (contentLength !== undefined && contentLength > this.#limits.requestSizeBytes) {
-      this.#fail(this.#requestTooLarge())
+      this.#fail(requestTooLarge(this.#limits))
       return
     }
     if (signal?.aborted) {
@@ -106,7 +105,7 @@ class MultipartReader {
   readonly #onData = (chunk: Buffer) => {
     this.#receivedBytes += chunk.length
     if (this.#receivedBytes > this.#limits.requestSizeBytes) {
-      this.#fail(this.#requestTooLarge())
+      this.#fail(requestTooLarge(this.#limits))
       return
     }
     this.#handlers.onReceived(this.#receivedBytes)
@@ -156,7 +155,7 @@ class MultipartReader {
       this.#skipNameless(field, stream)
       return
     }
-    if (++this.#files > this.#limits.files) throw this.#tooMany('files')
+    if (++this.#files > this.#limits.files) throw tooMany('files', this.#limits)
     if (info.encoding.toLowerCase() === 'base64') {
       throw new UploadError(
         'malformed-body',
@@ -181,19 +180,19 @@ class MultipartReader {
     // Busboy reports a part whose headers name no field with an undefined name.
     if (typeof name !== 'string')
       throw new UploadError('malformed-body', 'a part of the form has no field name')
-    if (isNameTruncated) throw this.#fieldTooLarge('fieldNameSizeBytes', name)
+    if (isNameTruncated) throw fieldTooLarge('fieldNameSizeBytes', this.#limits, name)
     this.#assertName(name)
-    if (++this.#fields > this.#limits.fields) throw this.#tooMany('fields')
+    if (++this.#fields > this.#limits.fields) throw tooMany('fields', this.#limits)
     if (Buffer.byteLength(value) > this.#limits.fieldSizeBytes)
-      throw this.#fieldTooLarge('fieldSizeBytes', name)
+      throw fieldTooLarge('fieldSizeBytes', this.#limits, name)
     this.#handlers.onField(name, value)
   }
 
   #assertName(name: string | undefined): void {
     if (name === undefined) throw new UploadError('malformed-body', 'a part of the form has no field name')
     if (Buffer.byteLength(name) > this.#limits.fieldNameSizeBytes)
-      throw this.#fieldTooLarge('fieldNameSizeBytes', name)
-    if (this.#files + this.#fields >= this.#limits.parts) throw this.#tooMany('parts')
+      throw fieldTooLarge('fieldNameSizeBytes', this.#limits, name)
+    if (this.#files + this.#fields >= this.#limits.parts) throw tooMany('parts', this.#limits)
   }
 
   #onParsed(): void {
@@ -232,35 +231,6 @@ class MultipartReader {
       .off('close', this.#onGone)
       .off('error', this.#onGone)
     body.on('error', () => undefined) // A client that goes now has nothing left to break.
-  }
-
-  #tooMany(what: 'files' | 'fields' | 'parts'): UploadError {
-    const limit = this.#limits[what]
-    return new UploadError(`too-many-${what}`, `the form has more ${what} than the limit of ${limit}`, {
-      context: { limit: what, value: limit },
-    })
-  }
-
-  #requestTooLarge(): UploadError {
-    const { requestSizeBytes } = this.#limits
-    return new UploadError(
-      'request-too-large',
-      `the request is larger than the limit of ${formatBytes(requestSizeBytes)}`,
-      {
-        context: { limit: 'requestSizeBytes', value: requestSizeBytes },
-      },
-    )
-  }
-
-  #fieldTooLarge(limit: 'fieldSizeBytes' | 'fieldNameSizeBytes', name: string): UploadError {
-    const what = limit === 'fieldSizeBytes' ? `field '${name}'` : `the name of field '${name.slice(0, 50)}…'`
-    return new UploadError(
-      'field-too-large',
-      `${what} is larger than the limit of ${formatBytes(this.#limits[limit])}`,
-      {
-        context: { limit, value: this.#limits[limit] },
-      },
-    )
   }
 }
 

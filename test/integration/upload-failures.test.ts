@@ -260,3 +260,34 @@ describe('an AbortSignal', () => {
     await nothingLeft()
   })
 })
+
+describe('an upload that is given up when its last request is under way', () => {
+  it.each([
+    ['a PUT', 1000, 'PutObject'],
+    ['Complete', 6 * MiB, 'CompleteMultipartUpload'],
+  ] as const)('lets %s end, and deletes what it made', async (_, length, operation) => {
+    const abort = new AbortController()
+    options = { signal: abort.signal }
+    world.proxy.delayMs = 200
+    const answer = send(length)
+    while (world.proxy.countOf(operation) === 0) await sleep(5)
+    abort.abort()
+    expect(await answer).toMatchObject({ status: 499, body: { code: 'upload-aborted' } })
+    await nothingLeft()
+  })
+
+  it.each([1000, 12 * MiB])(
+    'by an onProgress that throws, with %i bytes, rejects with that error',
+    async (length) => {
+      const failure = new Error('thrown by onProgress')
+      options = {
+        onProgress: ({ storedBytes }) => {
+          if (storedBytes > 0) throw failure
+        },
+      }
+      await send(length)
+      expect(await lastError()).toBe(failure)
+      await nothingLeft()
+    },
+  )
+})
