@@ -1,4 +1,4 @@
-import { Like, MoreThan, type Repository } from 'typeorm'
+import { Like, MoreThan, Raw, type Repository } from 'typeorm'
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
 import { isS3FileError } from '../../src/core/errors.ts'
 import { isS3File, type S3File } from '../../src/core/s3-file.ts'
@@ -203,6 +203,18 @@ describe.each([['the database of this run'], ['SQLite']])('a file column on %s',
       const found = await repository.find({ where: { file: wanted as never } })
       expect(found.map((each) => each.file?.key)).toEqual([file.key])
     }
+  })
+
+  it('layout json answers where with Raw', async () => {
+    const repository = database.dataSource.getRepository(InJson)
+    const file = await newFile('wanted.txt')
+    await repository.save([{ file }, { file: await newFile('other.txt') }])
+    const isMariaDb = database.dataSource.options.type === 'mariadb'
+    const keyOf = (column: string) => (isMariaDb ? `JSON_VALUE(${column}, '$.key')` : `${column} ->> 'key'`)
+    const found = await repository.findBy({
+      file: Raw((column) => `${keyOf(column)} = :key`, { key: file.key }),
+    })
+    expect(found.map((each) => each.file?.key)).toEqual([file.key])
   })
 
   it("layout key reads and writes a table as Django has it, '' for no file", async () => {
