@@ -6,13 +6,14 @@ const maxSlugLength = 100
 const fallbackName = 'file'
 
 /**
- * A client's file name, safe to keep and to show: no path, no control characters, at most 255 bytes of UTF-8 with the
+ * A client's file name, safe to keep, to show and to save: no path, no control characters, no reserved name, at most 255 bytes of UTF-8 with the
  * extension kept. Never empty.
  */
 export function displayName(given: string | undefined): string {
   const base = (given ?? '').split(/[/\\]/).at(-1) as string
   const name = replaceControlCharacters(base, '').normalize('NFC').trim()
   if (name === '' || name === '.' || name === '..') return fallbackName
+  if (isReservedName(name)) return displayName(unreserved(name))
   if (Buffer.byteLength(name) <= maxNameBytes) return name
   const extension = extensionOf(name)
   const suffix = extension === '' ? '' : `.${extension}`
@@ -52,5 +53,10 @@ export function slugName(name: string): { base: string; extension: string } {
     .slice(0, maxSlugLength)
     .replace(/^[.-]+|[.-]+$/g, '')
   if (base === '') return { base: fallbackName, extension }
-  return { base: isReservedName(base) ? base.replace(/\.|$/, '_$&') : base, extension }
+  return { base: isReservedName(base) ? unreserved(base) : base, extension }
+}
+
+/** `con.tar.gz` → `con_.tar.gz` */
+function unreserved(name: string): string {
+  return name.replace(/\.|$/, '_$&')
 }

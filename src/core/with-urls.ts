@@ -13,22 +13,24 @@ export interface FileWithUrl extends FileJson {
 export type WithUrls<T> = T extends S3File
   ? FileWithUrl
   : T extends { toJSON(): infer Json }
-    ? WithUrls<Json>
+    ? Json extends { toJSON(): unknown }
+      ? ItemsWithUrls<Json>
+      : WithUrls<Json>
     : T extends bigint
       ? string
       : T extends readonly (infer Item)[]
         ? WithUrls<Item>[]
-        : T extends (...args: never[]) => unknown
+        : T extends Promise<unknown> | ((...args: never[]) => unknown)
           ? never
-          : T extends Promise<unknown>
-            ? never
-            : T extends object
-              ? {
-                  [Property in keyof T as [Exclude<WithUrls<T[Property]>, undefined>] extends [never]
-                    ? never
-                    : Property]: WithUrls<T[Property]>
-                }
-              : T
+          : T extends object
+            ? ItemsWithUrls<T>
+            : T
+
+type ItemsWithUrls<T> = {
+  [Property in keyof T as [Exclude<WithUrls<T[Property]>, undefined>] extends [never]
+    ? never
+    : Property]: WithUrls<T[Property]>
+}
 
 /**
  * A plain copy of an entity, a list, or any structure of them that is ready for `res.json()`: each file becomes
@@ -63,8 +65,16 @@ function copyOf(value: unknown, ancestors: object[], found: FoundFile): unknown 
   if (ancestors.includes(value)) {
     throw new ConfigurationError('invalid-value', 'withUrls: the structure contains itself')
   }
-  const path = [...ancestors, value]
-  if ('toJSON' in value && typeof value.toJSON === 'function') return copyOf(value.toJSON(), path, found)
+  if ('toJSON' in value && typeof value.toJSON === 'function') {
+    const json: unknown = value.toJSON()
+    // What it gives is taken as it is, as JSON.stringify does: often it is the object itself.
+    const isPlain = typeof json !== 'object' || json === null || isS3File(json)
+    return isPlain ? copyOf(json, ancestors, found) : copyOfItems(json, [...ancestors, value, json], found)
+  }
+  return copyOfItems(value, [...ancestors, value], found)
+}
+
+function copyOfItems(value: object, path: object[], found: FoundFile): unknown {
   if (Array.isArray(value)) return value.map((item) => copyOf(item, path, found))
   const copy: Record<string, unknown> = {}
   for (const [name, item] of Object.entries(value)) {

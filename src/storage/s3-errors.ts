@@ -3,6 +3,8 @@ import { isS3FileError, type S3FileErrorCode, StorageError } from '../core/error
 /** The parts of an SDK error that are looked at here. */
 interface SdkError {
   name?: string
+  /** Of a network error, such as ECONNREFUSED. */
+  code?: string
   $metadata?: { httpStatusCode?: number; attempts?: number }
 }
 
@@ -42,15 +44,16 @@ const outcomeByCode: Partial<Record<S3FileErrorCode, string>> = {
 /** Puts an SDK error into this package's words, once, at the boundary; one that is already in them stays. */
 export function storageErrorOf(error: unknown, { operation, bucket, key }: S3Operation): Error {
   if (isS3FileError(error)) return error
-  const { name = 'unknown error', $metadata } = (error ?? {}) as SdkError
+  const { name, $metadata, code: systemCode } = (error ?? {}) as SdkError
   const status = $metadata?.httpStatusCode
+  const said = (status === undefined ? systemCode : undefined) ?? name ?? 'unknown error'
   const code =
-    codeByName.get(name) ?? (status === undefined ? codeWithoutAnswer(error) : codeByStatus(status))
+    codeByName.get(said) ?? (status === undefined ? codeWithoutAnswer(error) : codeByStatus(status))
   const object = key === undefined ? '' : ` of '${key}'`
   return new StorageError(
     code,
-    `S3 ${outcomeByCode[code]} ${operation}${object} in bucket '${bucket}': ${name}${status === undefined ? '' : ` (${status})`}`,
-    { cause: error, context: { operation, bucket, key, s3Code: name, httpStatus: status } },
+    `S3 ${outcomeByCode[code]} ${operation}${object} in bucket '${bucket}': ${said}${status === undefined ? '' : ` (${status})`}`,
+    { cause: error, context: { operation, bucket, key, s3Code: said, httpStatus: status } },
   )
 }
 

@@ -96,7 +96,7 @@ describe('an S3File', () => {
     )
   })
 
-  it.each([null, undefined, 'a.pdf', []])('cannot be made of %j', (value) => {
+  it.each([null, undefined, 'a.pdf', 7])('cannot be made of %j', (value) => {
     expect(() => new S3File(value as never)).toThrow(
       expect.objectContaining({
         code: 'invalid-value',

@@ -55,6 +55,22 @@ class Folder {
 }
 
 describe('withUrls', () => {
+  it('asks a toJSON() once, as JSON.stringify does', async () => {
+    const price = {
+      amount: 1,
+      toJSON() {
+        return { ...this }
+      },
+    }
+    const itself = {
+      x: 1,
+      toJSON() {
+        return this
+      },
+    }
+    expect(await withUrls({ price, itself })).toEqual({ price: { amount: 1 }, itself: { x: 1 } })
+  })
+
   it('replaces the files of an entity at any depth, in lists and out of them', async () => {
     expect(await withUrls(new Folder())).toEqual({
       id: 1,
