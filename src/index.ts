@@ -1,4 +1,4 @@
-export type { S3FileErrorCode } from './core/errors.js'
+export type { S3FileErrorCode, S3FileErrorOptions } from './core/errors.js'
 export {
   ConfigurationError,
   FileRecordError,
@@ -7,7 +7,7 @@ export {
   StorageError,
   UploadError,
 } from './core/errors.js'
-export type { FileRules } from './core/file-field.js'
+export type { FieldOwner, FileLayout, FileProperty, FileRules } from './core/file-field.js'
 export type { FileRecord } from './core/file-record.js'
 export type {
   DeleteFailure,
@@ -15,6 +15,7 @@ export type {
   ListedObject,
   ObjectParams,
   ObjectParamsContext,
+  ObjectParamsOption,
   ObjectStat,
   OpenOptions,
   PutOptions,
@@ -30,6 +31,7 @@ export { S3FileField, type S3FileFieldOptions, s3FileColumn } from './orm/s3-fil
 export { S3FileSubscriber } from './orm/s3-file-subscriber.js'
 export { setPartMemoryLimit } from './storage/part-memory.js'
 export { S3Storage, type S3StorageOptions } from './storage/s3-storage.js'
+export type { SignFunction } from './storage/s3-url-signer.js'
 export type { FormLimits } from './upload/form-limits.js'
 export type { PrefixQueryParam } from './upload/prefix-query-param.js'
 export {
@@ -40,3 +42,4 @@ export {
 } from './upload/upload-from-request.js'
 export { type StreamSource, type UploadStreamOptions, uploadFromStream } from './upload/upload-from-stream.js'
 export type { UploadProgress } from './upload/upload-session.js'
+export type { TargetOptions } from './upload/upload-target.js'

@@ -60,7 +60,9 @@ export interface ObjectParamsContext {
   contentType: string | null
 }
 
-export type ObjectParamsOption = ObjectParams | ((file: ObjectParamsContext) => ObjectParams)
+export type ObjectParamsOption =
+  | ObjectParams
+  | ((file: ObjectParamsContext) => ObjectParams | Promise<ObjectParams>)
 
 export interface PutOptions {
   contentType?: string

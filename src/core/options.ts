@@ -10,7 +10,6 @@ const expected =
 
 /** Checks for option values; each names what it expects. */
 export const option = {
-  any: expected('any value', () => true),
   boolean: expected('true or false', (value) => typeof value === 'boolean'),
   string: expected('a non-empty string', (value) => typeof value === 'string' && value !== ''),
   text: expected('a string', (value) => typeof value === 'string'),

@@ -20,6 +20,8 @@ const urlOptionChecks = {
   contentType: option.string,
 }
 
+const streamOptionChecks = { start: option.integer(0), end: option.integer(0), signal: option.abortSignal }
+
 /** What JSON shows of a file: nothing that says where it is kept. */
 export interface FileJson {
   name: string
@@ -122,9 +124,17 @@ export class S3File {
    * The file's bytes, or those from `start` to `end`, both counted from 0 and included. Whoever calls ends or destroys
    * the stream.
    *
-   * @throws StorageError `object-not-found`.
+   * @throws StorageError `object-not-found`; ConfigurationError `unknown-option`, `invalid-option`.
    */
-  async stream(options?: OpenOptions): Promise<Readable> {
+  async stream(options: OpenOptions = {}): Promise<Readable> {
+    checkOptions('S3File.stream', options, streamOptionChecks)
+    const { start = 0, end } = options
+    if (end !== undefined && end < start) {
+      throw new ConfigurationError(
+        'invalid-option',
+        `S3File.stream: 'end' (${end}) is before 'start' (${start})`,
+      )
+    }
     return this.#storage().open(this.key, options)
   }
 

@@ -43,50 +43,57 @@ type ItemsWithUrls<T> = {
  */
 export async function withUrls<T>(value: T, options?: UrlOptions): Promise<WithUrls<T>> {
   const pending: Promise<void>[] = []
-  const copy = copyOf(value, [], (file, place) => {
+  const onFile = (file: S3File, place: FileWithUrl) => {
     pending.push(fillIn(file, place, options))
-  })
+  }
+  const copy = copyOf(value, [], { onFile, copies: new Map() })
   await Promise.all(pending)
   return copy as WithUrls<T>
 }
 
-type FoundFile = (file: S3File, place: FileWithUrl) => void
+interface Copying {
+  onFile: (file: S3File, place: FileWithUrl) => void
+  /** Of what was met before: a structure may hold the same thing in many places. */
+  copies: Map<object, unknown>
+}
 
-function copyOf(value: unknown, ancestors: object[], found: FoundFile): unknown {
+function copyOf(value: unknown, ancestors: object[], copying: Copying): unknown {
   if (typeof value === 'bigint') return value.toString()
   if (typeof value === 'function' || typeof value === 'symbol') return undefined
   if (typeof value !== 'object' || value === null) return value
-  if (isS3File(value)) {
-    const place = { ...value.toJSON(), url: null, urlExpiresAt: null }
-    found(value, place)
-    return place
-  }
   if (value instanceof Promise) return undefined
   if (ancestors.includes(value)) {
     throw new ConfigurationError('invalid-value', 'withUrls: the structure contains itself')
+  }
+  if (!copying.copies.has(value)) copying.copies.set(value, copyOfObject(value, ancestors, copying))
+  return copying.copies.get(value)
+}
+
+function copyOfObject(value: object, ancestors: object[], copying: Copying): unknown {
+  if (isS3File(value)) {
+    const place = { ...value.toJSON(), url: null, urlExpiresAt: null }
+    copying.onFile(value, place)
+    return place
   }
   if ('toJSON' in value && typeof value.toJSON === 'function') {
     const json: unknown = value.toJSON()
     // What it gives is taken as it is, as JSON.stringify does: often it is the object itself.
     const isPlain = typeof json !== 'object' || json === null || isS3File(json)
-    return isPlain ? copyOf(json, ancestors, found) : copyOfItems(json, [...ancestors, value, json], found)
+    return isPlain
+      ? copyOf(json, ancestors, copying)
+      : copyOfItems(json, [...ancestors, value, json], copying)
   }
-  return copyOfItems(value, [...ancestors, value], found)
+  return copyOfItems(value, [...ancestors, value], copying)
 }
 
-function copyOfItems(value: object, path: object[], found: FoundFile): unknown {
-  if (Array.isArray(value)) return value.map((item) => copyOf(item, path, found))
+function copyOfItems(value: object, path: object[], copying: Copying): unknown {
+  if (Array.isArray(value)) return value.map((item) => copyOf(item, path, copying))
   const copy: Record<string, unknown> = {}
   for (const [name, item] of Object.entries(value)) {
-    const itemCopy = copyOf(item, path, found)
-    if (itemCopy !== undefined) {
-      Object.defineProperty(copy, name, {
-        value: itemCopy,
-        enumerable: true,
-        writable: true,
-        configurable: true,
-      })
-    }
+    // TypeORM keeps lazy relations in such properties, and nobody else should.
+    if (/^__.*__$/.test(name)) continue
+    const itemCopy = copyOf(item, path, copying)
+    if (itemCopy !== undefined) copy[name] = itemCopy
   }
   return copy
 }

@@ -2,12 +2,16 @@ import type { ValueTransformer } from 'typeorm'
 import { ColumnMetadata } from 'typeorm/metadata/ColumnMetadata.js'
 import { ConfigurationError, isS3FileError } from '../core/errors.js'
 import { type FileField, fieldOfTransformer } from '../core/file-field.js'
+import { recordProperties } from '../core/file-record.js'
 import { isS3File, isUnreadable, S3File } from '../core/s3-file.js'
 import { sharedState } from '../core/shared-state.js'
 import { UnreadableS3File } from '../core/unreadable-s3-file.js'
 
 /** The embedded classes behind `layout: 'columns'`, one for each field. */
 const fieldOfClass = sharedState('columns', () => new WeakMap<object, FileField>())
+
+/** Parts of a file that were not selected: unknown, not null. */
+const unread = new WeakMap<object, ReadonlySet<string>>()
 
 /** What has been read of a row, by property, while its columns come one by one. */
 const halfRead = new WeakMap<object, Map<string, Record<string, unknown>>>()
@@ -42,8 +46,10 @@ export function adaptColumnMetadata(): void {
   ColumnMetadata.prototype.getEntityValue = function (entity, transform = false) {
     const field = fieldOfColumn(this)
     if (field === undefined || entity === undefined || entity === null) {
-      const value = getEntityValue.call(this, entity, transform)
-      return transform && value === '' && isFileTransformer(this.transformer) ? null : value
+      const value: unknown = getEntityValue.call(this, entity, transform)
+      if (typeof value !== 'string' || !isFileTransformer(this.transformer)) return value
+      if (transform) return value === '' ? null : value
+      throw new ConfigurationError('invalid-value', `a file property takes an S3File or null, not '${value}'`)
     }
     const value = readPart(holderOf(this, entity), this, field, transform)
     return transform && this.transformer ? (this.transformer as ValueTransformer).to(value) : value
@@ -101,6 +107,7 @@ function readPart(
   const value = holder?.[propertyOf(column)]
   if (value === undefined || value === null) return value
   if (isUnreadable(value)) return (value.raw as Holder)[column.propertyName]
+  if (unread.get(value)?.has(column.propertyName)) return undefined
   const part = (value as Holder)[column.propertyName]
   if (part instanceof Part) return part.value
   // Criteria such as `delete({ file: { key } })` are plain objects; what is to be stored is not.
@@ -131,10 +138,13 @@ function writePart(holder: Holder, column: ColumnMetadata, field: FileField, val
 function fileOf(record: Record<string, unknown>, field: FileField): S3File | null {
   if (record.key === null) return null
   try {
-    return new S3File({
+    const file = new S3File({
       ...(record as unknown as ConstructorParameters<typeof S3File>[0]),
       storage: (record.storage ?? field.rules.storage ?? 'default') as string,
     })
+    const missing = recordProperties.filter((part) => !(part in record))
+    if (missing.length > 0) unread.set(file, new Set(missing))
+    return file
   } catch (error) {
     const reason = isS3FileError(error) ? error.message : String(error)
     return new UnreadableS3File({ ...record }, field.label, reason)

@@ -40,21 +40,22 @@ const checks = {
   column: option.object,
 }
 
-const textTypes: unknown[] = [
-  'text',
-  'varchar',
-  'character varying',
-  'longtext',
-  'mediumtext',
-  'clob',
-  String,
-]
+/** Columns to which TypeORM gives an object; all others take text. */
+const objectTypes: unknown[] = ['json', 'jsonb', 'simple-json']
+
+/** What `column` may not say, and who says it. */
+const settledColumnOptions: Record<string, string> = {
+  nullable: "the field's option 'nullable'",
+  select: "the field's option 'select'",
+  transformer: 'the layout',
+  array: 'the layout',
+}
 
 type FileHolder<Property extends string> = { [Name in Property]?: S3File | null }
 
 /**
  * A column that is a file: `@S3FileField({ nullable: true }) file!: S3File | null`. Works in classes and what
- * extends them, in embedded classes and in `@ChildEntity`.
+ * extends them, in embedded classes and in `@ChildEntity`. The property is public.
  *
  * @throws ConfigurationError `unknown-option`, `invalid-option`, when the class is defined.
  */
@@ -90,6 +91,15 @@ function createField(owner: string, label: string, options: S3FileFieldOptions):
   checkOptions(owner, options, checks)
   const { layout = 'json', nullable: _, select: __, column: ___, ...rules } = options
   checkRules(owner, rules)
+  for (const name of Object.keys(options.column ?? {})) {
+    const settledBy = name === 'type' && layout !== 'json' ? 'the layout' : settledColumnOptions[name]
+    if (settledBy !== undefined) {
+      throw new ConfigurationError(
+        'invalid-option',
+        `${owner}: option '${name}' of 'column' is settled by ${settledBy}`,
+      )
+    }
+  }
   return { label, layout, rules }
 }
 
@@ -104,5 +114,5 @@ function singleColumn(field: FileField, options: ColumnOptions): ColumnOptions {
     return { type: 'varchar', length: maxKeyBytes, ...options, transformer }
   }
   const type = options.type ?? 'json'
-  return { ...options, type, transformer: new JsonFileTransformer(field, textTypes.includes(type)) }
+  return { ...options, type, transformer: new JsonFileTransformer(field, !objectTypes.includes(type)) }
 }

@@ -50,20 +50,24 @@ export class S3Bucket {
     { operation, key, signal, bodyBytes = 0 }: RequestOptions,
   ): Promise<Output> {
     const seconds = this.#timeoutSeconds + Math.ceil(bodyBytes / slowestBytesPerSecond)
-    const deadline = AbortSignal.timeout(seconds * 1000)
+    // Until the answer only: the body of a GET may take as long as whoever reads it.
+    const timeout = new AbortController()
+    const timer = setTimeout(() => timeout.abort(), seconds * 1000)
     try {
       return await this.client.send(command, {
-        abortSignal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]),
+        abortSignal: signal === undefined ? timeout.signal : AbortSignal.any([signal, timeout.signal]),
       })
     } catch (error) {
       signal?.throwIfAborted()
       const context = { operation, bucket: this.name, key }
-      if (!deadline.aborted) throw storageErrorOf(error, context)
+      if (!timeout.signal.aborted) throw storageErrorOf(error, context)
       throw new StorageError(
         'storage-unreachable',
         `S3 did not answer ${operation} in bucket '${this.name}' within ${seconds} seconds`,
         { cause: error, context },
       )
+    } finally {
+      clearTimeout(timer)
     }
   }
 

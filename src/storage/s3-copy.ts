@@ -3,6 +3,7 @@ import {
   type CompletedPart,
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
+  HeadObjectCommand,
   UploadPartCopyCommand,
 } from '@aws-sdk/client-s3'
 import { GiB, MiB } from '../core/bytes.js'
@@ -13,20 +14,31 @@ import type { S3Bucket } from './s3-bucket.js'
 // Amazon S3 API Reference, CopyObject.
 export const largestSimpleCopyBytes = 5 * GiB
 
-/** Copies what is too large for one CopyObject, part by part within S3. */
+/** Copies what is too large for one CopyObject, part by part within S3, with all it has but its tags and ACL. */
 export async function copyInParts(
   bucket: S3Bucket,
   from: string,
   to: string,
   source: ObjectStat,
+  leastPartBytes = 512 * MiB,
 ): Promise<void> {
   const target = { Bucket: bucket.name, Key: to }
+  const head = await bucket.send(new HeadObjectCommand({ Bucket: bucket.name, Key: from }), {
+    operation: 'HeadObject',
+    key: from,
+  })
+  const { CacheControl, ContentDisposition, ContentEncoding, ContentLanguage, ContentType, Metadata } = head
+  const { BucketKeyEnabled, SSEKMSKeyId, ServerSideEncryption, StorageClass } = head
   const { UploadId } = await bucket.send(
-    new CreateMultipartUploadCommand({ ...target, ContentType: source.contentType ?? undefined }),
+    new CreateMultipartUploadCommand({
+      ...target,
+      ...{ CacheControl, ContentDisposition, ContentEncoding, ContentLanguage, ContentType, Metadata },
+      ...{ BucketKeyEnabled, SSEKMSKeyId, ServerSideEncryption, StorageClass },
+    }),
     { operation: 'CreateMultipartUpload', key: to },
   )
   try {
-    const partSize = Math.max(512 * MiB, Math.ceil(source.size / maxParts / MiB) * MiB)
+    const partSize = Math.max(leastPartBytes, Math.ceil(source.size / maxParts / MiB) * MiB)
     const parts: CompletedPart[] = []
     for (let start = 0; start < source.size; start += partSize) {
       const PartNumber = parts.length + 1
@@ -50,10 +62,9 @@ export async function copyInParts(
       },
     )
   } catch (error) {
-    await bucket.send(new AbortMultipartUploadCommand({ ...target, UploadId }), {
-      operation: 'AbortMultipartUpload',
-      key: to,
-    })
+    const abort = new AbortMultipartUploadCommand({ ...target, UploadId })
+    // The first failure is the one that counts.
+    await bucket.send(abort, { operation: 'AbortMultipartUpload', key: to }).catch(() => undefined)
     throw error
   }
 }

@@ -5,6 +5,7 @@ import {
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
   HeadObjectCommand,
+  ListMultipartUploadsCommand,
   PutObjectCommand,
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
@@ -80,16 +81,38 @@ export class S3ObjectWriter {
 
   /** Begins a multipart upload. Not to be cancelled: only its answer says which upload is to be aborted. */
   async create(hasChecksum: boolean): Promise<string> {
-    const { UploadId } = await this.#bucket.send(
-      new CreateMultipartUploadCommand({
-        ...this.#target,
-        ...objectInput(this.#options),
-        ...(hasChecksum ? { ChecksumAlgorithm: 'CRC32', ChecksumType: 'FULL_OBJECT' } : {}),
-      }),
-      this.#operation('CreateMultipartUpload'),
-    )
-    if (UploadId === undefined) throw this.#error('storage-failed', 'gave no upload id for')
-    return UploadId
+    let created: { UploadId?: string | undefined; $metadata: { attempts?: number | undefined } } | undefined
+    try {
+      created = await this.#bucket.send(
+        new CreateMultipartUploadCommand({
+          ...this.#target,
+          ...objectInput(this.#options),
+          ...(hasChecksum ? { ChecksumAlgorithm: 'CRC32', ChecksumType: 'FULL_OBJECT' } : {}),
+        }),
+        this.#operation('CreateMultipartUpload'),
+      )
+    } finally {
+      if (created?.$metadata.attempts !== 1) await this.#abortUnheard(created?.UploadId)
+    }
+    if (created.UploadId === undefined) throw this.#error('storage-failed', 'gave no upload id for')
+    return created.UploadId
+  }
+
+  /** A Create that was tried again may have begun an upload whose answer was lost: under our own key, none but ours. */
+  async #abortUnheard(heard: string | undefined): Promise<void> {
+    if (!this.#options.isKeyUnique) return
+    try {
+      const { Uploads = [] } = await this.#bucket.send(
+        new ListMultipartUploadsCommand({ Bucket: this.#target.Bucket, Prefix: this.#key }),
+        this.#operation('ListMultipartUploads'),
+      )
+      for (const { Key, UploadId } of Uploads) {
+        if (Key === this.#key && UploadId !== undefined && UploadId !== heard)
+          await this.abort(UploadId, false)
+      }
+    } catch {
+      // Not every store can list them, or not now: what is left is for the bucket's lifecycle rule.
+    }
   }
 
   async putPart(
@@ -202,8 +225,11 @@ export class S3ObjectWriter {
       this.#operation('HeadObject'),
     )
     const stored = wholeChecksum(head.ChecksumCRC32)
+    // Without a checksum to compare, an object of the same length may be somebody else's, unless nobody else has the key.
     const isSame =
-      stored === null || content.crc === undefined || stored === `crc32:${encodeCrc32(content.crc)}`
+      stored === null || content.crc === undefined
+        ? this.#options.isKeyUnique === true
+        : stored === `crc32:${encodeCrc32(content.crc)}`
     return head.ContentLength === content.size && isSame ? head : undefined
   }
 

@@ -67,7 +67,7 @@ export interface S3StorageOptions {
     expiresInSeconds?: number
     /** For how long the same file has the same URL; 0 signs anew each time. @default 300 */
     windowSeconds?: number
-    /** Serves from here instead of presigning: a public bucket or a CDN. */
+    /** Serves from here instead of presigning: a public bucket or a CDN. The object's own headers then hold. */
     publicBaseUrl?: string
     /** Signs URLs of `publicBaseUrl`. */
     sign?: SignFunction
@@ -140,6 +140,7 @@ export class S3Storage implements FileStorage {
 
   async put(key: string, body: Readable, options: PutOptions = {}): Promise<StoredObject> {
     this.#assertContained(key)
+    await this.#assertChecksumsOff()
     return new S3Upload(this.#bucket, this.#settings, key, options).run(body)
   }
 
@@ -206,7 +207,16 @@ export class S3Storage implements FileStorage {
           })
         }
       } catch (error) {
-        failures.push(...batch.map((key) => ({ key, error })))
+        // One key that the store cannot read spoils the request for all: find it.
+        if (batch.length > 1 && isS3FileError(error, 'storage-refused') && error.context.httpStatus === 400) {
+          const half = batch.length / 2
+          failures.push(
+            ...(await this.deleteMany(batch.slice(0, half))),
+            ...(await this.deleteMany(batch.slice(half))),
+          )
+        } else {
+          failures.push(...batch.map((key) => ({ key, error })))
+        }
       }
     }
     return failures
@@ -254,6 +264,16 @@ export class S3Storage implements FileStorage {
 
   url(key: string, options?: UrlOptions): Promise<SignedUrl> {
     return this.#signer.sign(key, options)
+  }
+
+  /** A client of the application's own adds checksums by itself, unless it was told not to. */
+  async #assertChecksumsOff(): Promise<void> {
+    if (this.#settings.checksum === 'crc32') return
+    if ((await this.#bucket.client.config.requestChecksumCalculation()) === 'WHEN_REQUIRED') return
+    throw new ConfigurationError(
+      'invalid-option',
+      "S3Storage: checksum 'none' needs a client with requestChecksumCalculation: 'WHEN_REQUIRED'",
+    )
   }
 
   #assertContained(key: string): void {

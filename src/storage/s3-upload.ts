@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 import { crc32 } from 'node:zlib'
 import type { CompletedPart } from '@aws-sdk/client-s3'
-import { formatBytes } from '../core/bytes.js'
+import { formatBytes, KiB } from '../core/bytes.js'
 import { isS3FileError, UploadError } from '../core/errors.js'
 import type { PutOptions, StoredObject } from '../core/file-storage.js'
 import { combineCrc32, encodeCrc32 } from './crc32.js'
@@ -17,10 +17,18 @@ export interface S3UploadSettings {
   checksum: 'crc32' | 'none'
 }
 
+/**
+ * What the first bytes of an upload wait in, besides the part memory: so small files need none of it, and a client
+ * that sends a little and then nothing holds none of it.
+ */
+const startBytes = 64 * KiB
+
 /** The part that is being filled. */
 interface Part {
   number: number
   buffer: Buffer
+  /** Whether the buffer is of the part memory, and goes back there. */
+  isPooled: boolean
   length: number
   crc: number
 }
@@ -154,10 +162,13 @@ export class S3Upload {
 
   /** Sends the full part off and begins the next one, if there is room for it now. */
   #tryNextPart(): Part | undefined {
-    this.#sendPart()
+    if (this.#partCount === 0) {
+      return this.#beginPart(Buffer.allocUnsafe(Math.min(startBytes, this.#nextPartBytes())), false)
+    }
+    if (this.#part?.isPooled) this.#sendPart()
     if (this.#inFlight.size >= this.#settings.maxConcurrentParts) return undefined
     const buffer = partMemory.tryTake(this.#nextPartBytes())
-    return buffer === undefined ? undefined : this.#beginPart(buffer)
+    return buffer === undefined ? undefined : this.#continueIn(buffer)
   }
 
   async #nextPart(): Promise<void> {
@@ -166,22 +177,32 @@ export class S3Upload {
       await Promise.race(this.#inFlight)
       signal.throwIfAborted()
     }
-    this.#beginPart(await partMemory.take(this.#nextPartBytes(), signal))
+    this.#continueIn(await partMemory.take(this.#nextPartBytes(), signal))
   }
 
-  #beginPart(buffer: Buffer): Part {
+  /** Goes on in a buffer of the part memory: with the next part, or with what the first one has so far. */
+  #continueIn(buffer: Buffer): Part {
+    const start = this.#part
+    if (start === undefined) return this.#beginPart(buffer, true)
+    start.buffer.copy(buffer, 0, 0, start.length)
+    start.buffer = buffer
+    start.isPooled = true
+    return start
+  }
+
+  #beginPart(buffer: Buffer, isPooled: boolean): Part {
     this.#partCount++
-    this.#part = { number: this.#partCount, buffer, length: 0, crc: 0 }
+    this.#part = { number: this.#partCount, buffer, isPooled, length: 0, crc: 0 }
     return this.#part
   }
 
   /** No more than can still come: a small request takes little memory. */
   #nextPartBytes(): number {
-    const left = (this.#options.atMostBytes ?? Number.POSITIVE_INFINITY) - this.#receivedBytes
-    if (left <= 0) {
+    const { atMostBytes = Number.POSITIVE_INFINITY } = this.#options
+    if (this.#receivedBytes >= atMostBytes) {
       throw new UploadError(
         'size-mismatch',
-        `more bytes came than the ${formatBytes(this.#options.atMostBytes as number)} that were announced`,
+        `more bytes came than the ${formatBytes(atMostBytes)} that were announced`,
       )
     }
     if (this.#receivedBytes >= maxObjectBytes) {
@@ -190,7 +211,9 @@ export class S3Upload {
         `the file is larger than S3's limit of ${formatBytes(maxObjectBytes)}`,
       )
     }
-    return Math.min(this.#partSize(this.#partCount + 1), left)
+    // A part that is there already is the first one, which is about to move into a larger buffer.
+    const [number, held] = this.#part === undefined ? [this.#partCount + 1, 0] : [1, this.#part.length]
+    return Math.min(this.#partSize(number), atMostBytes - this.#receivedBytes + held)
   }
 
   /** Puts the current part on its way; its failure stops the upload. */
@@ -202,7 +225,7 @@ export class S3Upload {
     const sent = this.#uploadPart(part)
       .catch((error: unknown) => this.#stop.abort(error))
       .finally(() => {
-        partMemory.release(part.buffer)
+        if (part.isPooled) partMemory.release(part.buffer)
         this.#inFlight.delete(sent)
       })
     this.#inFlight.add(sent)
@@ -260,8 +283,7 @@ export class S3Upload {
   }
 
   #releasePart(): void {
-    if (this.#part === undefined) return
-    partMemory.release(this.#part.buffer)
+    if (this.#part?.isPooled) partMemory.release(this.#part.buffer)
     this.#part = undefined
   }
 

@@ -12,6 +12,8 @@ export interface FormLimits {
   parts?: number
   /** Bytes of one field's value. @default 1_048_576 (1 MiB) */
   fieldSizeBytes?: number
+  /** Bytes of all fields' values together. @default 2_097_152 (2 MiB) */
+  allFieldsSizeBytes?: number
   /** Bytes of one field's name. @default 100 */
   fieldNameSizeBytes?: number
   /** Bytes of the whole body, form and all. @default none */
@@ -23,6 +25,7 @@ export interface ResolvedFormLimits {
   fields: number
   parts: number
   fieldSizeBytes: number
+  allFieldsSizeBytes: number
   fieldNameSizeBytes: number
   requestSizeBytes: number
 }
@@ -32,6 +35,7 @@ export const formLimitChecks = {
   fields: option.integer(0),
   parts: option.integer(1),
   fieldSizeBytes: option.integer(0),
+  allFieldsSizeBytes: option.integer(0),
   fieldNameSizeBytes: option.integer(1),
   requestSizeBytes: option.integer(1),
 }
@@ -42,6 +46,7 @@ export function resolveLimits(limits: FormLimits, defaultFiles: number): Resolve
     fields: limits.fields ?? 100,
     parts: limits.parts ?? 1000,
     fieldSizeBytes: limits.fieldSizeBytes ?? MiB,
+    allFieldsSizeBytes: limits.allFieldsSizeBytes ?? 2 * MiB,
     fieldNameSizeBytes: limits.fieldNameSizeBytes ?? 100,
     requestSizeBytes: limits.requestSizeBytes ?? Number.POSITIVE_INFINITY,
   }
@@ -61,11 +66,16 @@ export function requestTooLarge({ requestSizeBytes }: ResolvedFormLimits): Uploa
 }
 
 export function fieldTooLarge(
-  limit: 'fieldSizeBytes' | 'fieldNameSizeBytes',
+  limit: 'fieldSizeBytes' | 'fieldNameSizeBytes' | 'allFieldsSizeBytes',
   limits: ResolvedFormLimits,
   name: string,
 ): UploadError {
-  const what = limit === 'fieldSizeBytes' ? `field '${name}'` : `the name of field '${name.slice(0, 50)}…'`
+  const shortName = name.length > 50 ? `${name.slice(0, 50)}…` : name
+  const what = {
+    fieldSizeBytes: `field '${shortName}'`,
+    fieldNameSizeBytes: `the name of field '${shortName}'`,
+    allFieldsSizeBytes: `the sum of all fields up to '${shortName}'`,
+  }[limit]
   return new UploadError(
     'field-too-large',
     `${what} is larger than the limit of ${formatBytes(limits[limit])}`,

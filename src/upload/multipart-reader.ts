@@ -57,6 +57,7 @@ class MultipartReader {
   #receivedBytes = 0
   #files = 0
   #fields = 0
+  #fieldBytes = 0
   #hasEnded = false
   #isSettled = false
 
@@ -185,6 +186,9 @@ class MultipartReader {
     if (++this.#fields > this.#limits.fields) throw tooMany('fields', this.#limits)
     if (Buffer.byteLength(value) > this.#limits.fieldSizeBytes)
       throw fieldTooLarge('fieldSizeBytes', this.#limits, name)
+    this.#fieldBytes += Buffer.byteLength(value)
+    if (this.#fieldBytes > this.#limits.allFieldsSizeBytes)
+      throw fieldTooLarge('allFieldsSizeBytes', this.#limits, name)
     this.#handlers.onField(name, value)
   }
 
@@ -234,7 +238,10 @@ class MultipartReader {
   }
 }
 
-function createParser({ contentType, discard }: RequestSource, limits: ResolvedFormLimits): Busboy {
+function createParser(
+  { contentType, contentEncoding = 'identity', discard }: RequestSource,
+  limits: ResolvedFormLimits,
+): Busboy {
   if (contentType === undefined || !/^multipart\/form-data\b/i.test(contentType.trim())) {
     discard()
     throw new UploadError(
@@ -242,6 +249,16 @@ function createParser({ contentType, discard }: RequestSource, limits: ResolvedF
       `the body is ${contentType ?? 'of no type'}, not multipart/form-data`,
       {
         context: { contentType },
+      },
+    )
+  }
+  if (contentEncoding.toLowerCase() !== 'identity') {
+    discard()
+    throw new UploadError(
+      'type-not-accepted',
+      `the body is encoded with ${contentEncoding}; it must be sent as it is`,
+      {
+        context: { contentEncoding },
       },
     )
   }

@@ -4,6 +4,7 @@ import { ConfigurationError, UploadError } from '../core/errors.js'
 /** A request's body and what its headers say of it, whatever framework it came through. */
 export interface RequestSource {
   contentType: string | undefined
+  contentEncoding: string | undefined
   /** Bytes of the whole body, where the client said. */
   contentLength: number | undefined
   /** Path and query. */
@@ -62,6 +63,7 @@ function fromWebRequest(request: Request): RequestSource {
     request.body === null ? Readable.from([], { objectMode: false }) : Readable.fromWeb(request.body as never)
   return {
     contentType: request.headers.get('content-type') ?? undefined,
+    contentEncoding: request.headers.get('content-encoding') ?? undefined,
     contentLength: parseLength(request.headers.get('content-length')),
     url: request.url,
     body,
@@ -73,6 +75,7 @@ function fromWebRequest(request: Request): RequestSource {
 function fromNodeRequest(request: NodeRequest, given: unknown): RequestSource {
   const headers = {
     contentType: request.headers['content-type'] as string | undefined,
+    contentEncoding: request.headers['content-encoding'] as string | undefined,
     contentLength: parseLength(request.headers['content-length'] as string | undefined),
     url: request.originalUrl ?? request.url,
     signal: undefined,
@@ -84,6 +87,12 @@ function fromNodeRequest(request: NodeRequest, given: unknown): RequestSource {
   }
   if (request.destroyed && request.complete === false) {
     throw new UploadError('client-gone', 'the client was gone before the upload began')
+  }
+  if (request.readableEncoding) {
+    throw new ConfigurationError(
+      'invalid-value',
+      'the request has an encoding set; a file is bytes, not text',
+    )
   }
   if (request.readableDidRead || request.readableEnded || request.destroyed) throw consumed(given)
   return { ...headers, body: request, discard: () => request.resume() }

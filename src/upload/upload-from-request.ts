@@ -119,12 +119,16 @@ async function readForm<Entity>(
         })
       },
       onField: (name, value) => {
-        fields[name] = [...(fields[name] ?? []), value]
+        fields[name] ??= []
+        fields[name].push(value)
       },
       onReceived: (bytes) => session.received(bytes),
       onFailure: fail,
     })
-    for (const [name, file] of places) files[name] = [...(files[name] ?? []), file as S3File]
+    for (const [name, file] of places) {
+      files[name] ??= []
+      files[name].push(file as S3File)
+    }
   })
   return { files, fields }
 }

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
-import { ConfigurationError, isS3FileError, UploadError } from '../core/errors.js'
+import { ConfigurationError, UploadError } from '../core/errors.js'
 import { checkOptions, option } from '../core/options.js'
 import type { S3File } from '../core/s3-file.js'
 import { type UploadProgress, UploadSession } from './upload-session.js'
@@ -11,6 +11,7 @@ export type StreamSource =
   | Readable
   | ReadableStream<Uint8Array>
   | AsyncIterable<Uint8Array>
+  | Iterable<Uint8Array>
   | Uint8Array
   | Blob
 
@@ -74,11 +75,6 @@ export async function uploadFromStream<Entity = unknown>(
         onBytes: (bytes) => session.received(bytes),
       })
     })
-  } catch (error) {
-    const isOfSource =
-      stream.errored === error || (error as NodeJS.ErrnoException).code === 'ERR_STREAM_PREMATURE_CLOSE'
-    if (isS3FileError(error) || !isOfSource) throw error
-    throw new UploadError('truncated-body', 'the source failed before its end', { cause: error })
   } finally {
     stream.destroy()
   }
@@ -115,7 +111,11 @@ function readableOf(source: StreamSource): Readable {
     if (stream.locked) throw new UploadError('body-consumed', 'the source is being read by somebody else')
     return Readable.fromWeb(stream)
   }
-  if (typeof (source as AsyncIterable<Uint8Array>)?.[Symbol.asyncIterator] === 'function') {
+  if (
+    typeof source === 'object' &&
+    source !== null &&
+    (Symbol.asyncIterator in source || Symbol.iterator in source)
+  ) {
     return Readable.from(source as AsyncIterable<Uint8Array>, { objectMode: false })
   }
   throw new ConfigurationError('invalid-value', 'uploadFromStream takes a stream, chunks, bytes or a Blob')

@@ -1,6 +1,7 @@
+import { setMaxListeners } from 'node:events'
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { isS3FileError, UploadError } from '../core/errors.js'
+import { isS3FileError, StorageError, UploadError } from '../core/errors.js'
 import { displayName, extensionOf } from '../core/file-name.js'
 import { assertAccepted, assertNotTooLarge } from '../core/file-policy.js'
 import { makeKey } from '../core/key-strategy.js'
@@ -51,6 +52,7 @@ export class UploadSession {
   #receivedBytes = 0
 
   constructor(target: UploadTarget, options: SessionOptions) {
+    setMaxListeners(0, this.#stop.signal) // Each file of a form listens.
     this.#target = target
     this.#options = options
   }
@@ -102,17 +104,13 @@ export class UploadSession {
         if (source.announcedBytes !== undefined) assertNotTooLarge(policy, file, source.announcedBytes)
       }
       const { request } = this.#options
-      const made = await makeKey(this.#target.key, keyPrefix, {
-        ...file,
-        extension: extensionOf(name),
-        request,
-      })
-      const { key, isUnique } = made
-      this.#stop.signal.throwIfAborted()
+      const context = { ...file, extension: extensionOf(name), request }
+      const { key, isUnique } = await this.#unlessStopped(makeKey(this.#target.key, keyPrefix, context))
+      const params = await this.#unlessStopped(paramsOf({ key, name, contentType }))
       const atMostBytes = this.#mostBytes(source)
       const stored = await storage.put(key, gate, {
         contentType,
-        params: paramsOf({ key, name, contentType }),
+        params,
         isKeyUnique: isUnique,
         signal: this.#stop.signal,
         onStored: (bytes) => {
@@ -121,6 +119,8 @@ export class UploadSession {
         },
         ...(atMostBytes === undefined ? {} : { atMostBytes }),
       })
+      if (!gate.readableEnded)
+        throw new StorageError('storage-failed', 'the storage has stored only a part of the file')
       const result = new S3File({
         key,
         name,
@@ -133,10 +133,27 @@ export class UploadSession {
       this.#stop.signal.throwIfAborted() // Too late to cancel the last request; what it made is deleted.
       return result
     } catch (error) {
+      const failure = sourceFailure(source.stream, error) ?? error
       gate.destroy(error as Error)
-      throw error
+      throw failure
     } finally {
       await feeding
+    }
+  }
+
+  /** What the application's own function promises, or the reason why it is no longer waited for. */
+  async #unlessStopped<Result>(promise: Promise<Result>): Promise<Result> {
+    const { signal } = this.#stop
+    let onAbort: () => void = () => undefined
+    const stopped = new Promise<never>((_, reject) => {
+      onAbort = () => reject(signal.reason)
+      signal.addEventListener('abort', onAbort, { once: true })
+    })
+    try {
+      signal.throwIfAborted()
+      return await Promise.race([promise, stopped])
+    } finally {
+      signal.removeEventListener('abort', onAbort)
     }
   }
 
@@ -155,7 +172,8 @@ export class UploadSession {
     const storedBytes = [...this.#storedBytes.values()].reduce((sum, bytes) => sum + bytes, 0)
     const { onProgress, totalBytes } = this.#options
     try {
-      onProgress?.({ receivedBytes: this.#receivedBytes, storedBytes, totalBytes })
+      const result: unknown = onProgress?.({ receivedBytes: this.#receivedBytes, storedBytes, totalBytes })
+      if (result instanceof Promise) result.catch((error: unknown) => this.#stop.abort(error))
     } catch (error) {
       this.#stop.abort(error)
     }
@@ -164,11 +182,22 @@ export class UploadSession {
   /** Deletes what was stored and returns what to throw, with what could not be deleted in `context.leftBehind`. */
   async #discardAll(error: unknown): Promise<unknown> {
     if (this.#files.length === 0) return error
-    const failures = await this.#target.storage.deleteMany(this.#files.map(({ key }) => key))
+    const keys = this.#files.map(({ key }) => key)
+    const failures = await this.#target.storage
+      .deleteMany(keys)
+      .catch((failure: unknown) => keys.map((key) => ({ key, error: failure })))
     if (failures.length > 0 && isS3FileError(error)) {
       const earlier = (error.context.leftBehind ?? []) as string[]
       error.context.leftBehind = [...earlier, ...failures.map(({ key }) => `object '${key}'`)]
     }
     return error
   }
+}
+
+/** What to throw when it was the source that failed, with an error that says nothing of uploads. */
+function sourceFailure(stream: Readable, error: unknown): UploadError | undefined {
+  const isOfSource =
+    stream.errored === error || (error as NodeJS.ErrnoException)?.code === 'ERR_STREAM_PREMATURE_CLOSE'
+  if (!isOfSource || isS3FileError(error)) return undefined
+  return new UploadError('truncated-body', 'the source failed before its end', { cause: error })
 }

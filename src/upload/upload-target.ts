@@ -38,7 +38,7 @@ export interface UploadTarget {
   keyPrefix: string
   key: KeyStrategy
   policies: FilePolicy[]
-  paramsOf: (file: ObjectParamsContext) => ObjectParams
+  paramsOf: (file: ObjectParamsContext) => Promise<ObjectParams>
 }
 
 const narrowing = ['maxSizeBytes', 'minSizeBytes', 'accept']
@@ -61,11 +61,11 @@ export function resolveTarget<Entity>(owner: string, options: TargetOptions<Enti
       minSizeBytes: each.minSizeBytes ?? 0,
       accept: each.accept,
     })),
-    paramsOf: (file) => ({
+    paramsOf: async (file) => ({
       // Stored with the object too, so that it holds where a URL cannot say it: a public bucket, a CDN.
       ContentDisposition: contentDisposition('attachment', file.name),
-      ...paramsOf(storage.objectParams, file),
-      ...paramsOf(rules.objectParams, file),
+      ...(await paramsOf(storage.objectParams, file)),
+      ...(await paramsOf(rules.objectParams, file)),
     }),
   }
 }
@@ -86,6 +86,9 @@ function rulesOfField<Entity>(
   return findField(into[0] as FieldOwner<never>, into[1]).rules
 }
 
-function paramsOf(option: ObjectParamsOption | undefined, file: ObjectParamsContext): ObjectParams {
+async function paramsOf(
+  option: ObjectParamsOption | undefined,
+  file: ObjectParamsContext,
+): Promise<ObjectParams> {
   return typeof option === 'function' ? option(file) : { ...option }
 }

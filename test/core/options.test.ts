@@ -69,7 +69,6 @@ const anyFunction = () => undefined
 const signal = new AbortController().signal
 
 describe.each([
-  { check: option.any, fine: [1, null, ''], bad: [], says: '' },
   { check: option.boolean, fine: [true, false], bad: [0, 'true', null], says: 'true or false' },
   { check: option.string, fine: ['a'], bad: ['', 1, null], says: 'a non-empty string' },
   { check: option.text, fine: ['', 'a'], bad: [1, null], says: 'a string' },

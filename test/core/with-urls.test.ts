@@ -133,10 +133,19 @@ describe('withUrls', () => {
     })
   })
 
-  it('copies a property named __proto__ as a property', async () => {
-    const copy = await withUrls(JSON.parse('{"__proto__": {"isAdmin": true}}'))
+  it('leaves out what TypeORM keeps of lazy relations, and __proto__', async () => {
+    const copy = await withUrls(
+      JSON.parse('{"__kids__": [1], "__has_kids__": true, "__proto__": {"isAdmin": true}, "a": 1}'),
+    )
     expect(copy.isAdmin).toBeUndefined()
-    expect(Object.keys(copy)).toEqual(['__proto__'])
+    expect(Object.keys(copy)).toEqual(['a'])
+  })
+
+  it('copies what is in many places once', async () => {
+    let node: object = { file: file('a') }
+    for (let depth = 0; depth < 30; depth++) node = { left: node, right: node }
+    const copy = (await withUrls(node)) as { left: unknown; right: unknown }
+    expect(copy.left).toBe(copy.right)
   })
 
   it('has no end for a URL that does not end', async () => {

@@ -1,7 +1,14 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { MiB } from '../../src/core/bytes.ts'
+import type { ObjectStat } from '../../src/core/file-storage.ts'
 import { S3File } from '../../src/core/s3-file.ts'
+import { configureStorages } from '../../src/core/storage-registry.ts'
 import { withUrls } from '../../src/core/with-urls.ts'
+import { S3Bucket } from '../../src/storage/s3-bucket.ts'
+import { copyInParts } from '../../src/storage/s3-copy.ts'
 import { uploadFromStream } from '../../src/upload/upload-from-stream.ts'
+import { sampleBytes } from '../support/multipart.ts'
 import { S3World } from '../support/s3-world.ts'
 
 let world: S3World
@@ -68,6 +75,42 @@ describe('a file', () => {
     const chunks: Buffer[] = []
     for await (const chunk of await file.stream({ start: 3, end: 5 })) chunks.push(chunk as Buffer)
     expect(Buffer.concat(chunks).toString()).toBe('345')
+  })
+
+  it('may be read for longer than a request may take', async () => {
+    const content = sampleBytes(8 * MiB)
+    const large = await uploadFromStream(content, { name: 'large.bin' })
+    configureStorages({ default: world.newStorage({ requestTimeoutSeconds: 1 }) })
+    let length = 0
+    for await (const chunk of await large.stream()) {
+      if (length === 0) await sleep(1500)
+      length += (chunk as Buffer).length
+    }
+    expect(length).toBe(content.length)
+    configureStorages({ default: world.storage })
+  })
+
+  it.each([{ start: -1 }, { start: 5, end: 2 }, { begin: 1 }])('refuses the range %j', async (range) => {
+    await expect(file.stream(range as never)).rejects.toThrow(/S3File.stream/)
+  })
+
+  it('larger than one copy may be is copied in parts, with all it has', async () => {
+    const content = sampleBytes(12 * MiB)
+    const objectParams = { CacheControl: 'private', Metadata: { origin: 'test' } }
+    const source = await uploadFromStream(content, {
+      name: 'large.bin',
+      contentType: 'video/mp4',
+      objectParams,
+    })
+    const bucket = new S3Bucket(world.client, S3World.server.bucket, 30)
+    const to = `${world.prefix}copy.bin`
+    await copyInParts(bucket, source.key, to, (await world.storage.stat(source.key)) as ObjectStat, 5 * MiB)
+    expect((await new S3File({ key: to }).bytes()).equals(content)).toBe(true)
+    const response = await fetch((await world.storage.url(to)).url)
+    expect(response.headers.get('cache-control')).toBe('private')
+    expect(response.headers.get('x-amz-meta-origin')).toBe('test')
+    expect((await world.storage.stat(to))?.contentType).toBe('video/mp4')
+    expect(await world.openUploads()).toEqual([])
   })
 
   it('says whether its object is there, and discards it', async () => {

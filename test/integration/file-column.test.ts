@@ -187,6 +187,28 @@ describe.each([['the database of this run'], ['SQLite']])('a file column on %s',
     expect(ordered.map(({ file }) => file?.size)).toEqual([500, 1])
   })
 
+  it('layout columns leaves alone what a partial select has not read', async () => {
+    const repository = database.dataSource.getRepository(InColumns)
+    const file = await newFile('whole.txt')
+    const { id } = await repository.save({ file })
+    const select = { id: true, title: true, file: { key: true } } as const
+    const partial = await repository.findOneOrFail({ where: { id }, select })
+    partial.title = 'changed'
+    await repository.save(partial)
+    expect((await repository.findOneByOrFail({ id })).file?.toRecord()).toEqual(file.toRecord())
+  })
+
+  it("layout key takes no key from a client's JSON", async () => {
+    const repository = database.dataSource.getRepository(InKey)
+    const forged = JSON.parse('{"file": "other-tenant/secret.pdf"}')
+    expect(() => repository.create(forged as object)).toThrow(/takes an S3File or null/)
+    await expect(repository.save(forged)).rejects.toMatchObject({ code: 'invalid-value' })
+    const { id } = await repository.save({ file: await newFile() })
+    await expect(repository.save({ id, file: 'other-tenant/secret.pdf' as never })).rejects.toMatchObject({
+      code: 'invalid-value',
+    })
+  })
+
   it('layout columns takes update() with a file', async () => {
     const repository = database.dataSource.getRepository(InColumns)
     const { id } = await repository.save({ file: await newFile('before.txt') })

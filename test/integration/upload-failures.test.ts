@@ -3,6 +3,7 @@ import { S3Client } from '@aws-sdk/client-s3'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { isS3FileError, type S3FileError } from '../../src/core/errors.ts'
 import { configureStorages } from '../../src/core/storage-registry.ts'
+import { MemoryStorage } from '../../src/storage/memory-storage.ts'
 import { partMemory } from '../../src/storage/part-memory.ts'
 import { S3Storage } from '../../src/storage/s3-storage.ts'
 import { type UploadRequestOptions, uploadFromRequest } from '../../src/upload/upload-from-request.ts'
@@ -148,6 +149,25 @@ describe('a fault that stays', () => {
     client.destroy()
   })
 
+  it('a Create whose answer is lost leaves no second upload', async ({ skip }) => {
+    skip(!S3World.abilities.listsUploads, 'this server does not list multipart uploads')
+    world.proxy.inject({ on: 'CreateMultipartUpload', kind: 'lostResponse' })
+    expect((await send(6 * MiB)).status).toBe(200)
+    expect(world.proxy.countOf('CreateMultipartUpload')).toBe(2)
+    expect(await world.openUploads()).toEqual([])
+  })
+
+  it('checksums that are off do not go with a client that adds its own', async () => {
+    configureStorages({ default: world.newStorage({ checksum: 'none' }) })
+    expect((await send(1000)).body.code).toBe('invalid-option')
+    const config = s3ClientConfig(S3World.server, world.proxy.endpoint)
+    const client = new S3Client({ ...config, requestChecksumCalculation: 'WHEN_REQUIRED' })
+    configureStorages({ default: world.newStorage({ checksum: 'none', client }) })
+    for (const length of [1000, 6 * MiB]) expect((await send(length)).status).toBe(200)
+    for (const { headers } of world.proxy.requests) expect(headers).not.toHaveProperty('x-amz-checksum-crc32')
+    client.destroy()
+  })
+
   it('a bucket that is not there is named', async () => {
     configureStorages({ default: world.newStorage({ bucket: 'no-such-bucket-here' }) })
     const { status, body } = await send(1000)
@@ -229,15 +249,63 @@ describe('a client', () => {
     expect(highest).toBe(10 * MiB)
   })
 
+  it('that sends a little and then nothing holds no part memory, and a small file needs none', async () => {
+    const held = partMemory.tryTake(partMemory.limitBytes) as Buffer
+    const stalled = await openUpload({ 'content-length': 50 * MiB })
+    await stalled.send(Buffer.concat([head, sampleBytes(60_000)]))
+    const { status } = await send(60_000)
+    stalled.socket.destroy()
+    partMemory.release(held)
+    expect(status).toBe(200)
+    await server.outcomes.at(-2)?.catch(() => undefined)
+  })
+
   it('whose memory is used up by others waits for its turn', async () => {
     const held = partMemory.tryTake(partMemory.limitBytes) as Buffer
-    const answers = [send(1000), send(12 * MiB)]
+    const answers = [send(100_000), send(12 * MiB)]
     await sleep(300)
     const sentMeanwhile = world.proxy.requests.length
     partMemory.release(held)
     expect(sentMeanwhile).toBe(0)
-    expect(await Promise.all(answers)).toMatchObject([{ body: { size: 1000 } }, { body: { size: 12 * MiB } }])
+    expect(await Promise.all(answers)).toMatchObject([
+      { body: { size: 100_000 } },
+      { body: { size: 12 * MiB } },
+    ])
     expect(partMemory.usedBytes).toBe(0)
+  })
+})
+
+describe("the application's own functions", () => {
+  it('that never answer do not keep an upload whose client is gone', async () => {
+    options = { key: () => new Promise<string>(() => undefined) }
+    const request = await RawRequest.open(server.port, { 'content-type': formType, 'content-length': 1000 })
+    const handled = server.outcomes.length
+    await request.send(partHead({ name: 'file', filename: 'x.bin' }))
+    while (server.outcomes.length === handled) await sleep(5)
+    request.socket.resetAndDestroy()
+    expect(await lastError()).toMatchObject({ code: 'client-gone' })
+    await nothingLeft()
+  })
+
+  it.each<[string, UploadRequestOptions]>([
+    ['a key function', { key: () => Promise.reject(new Error('their own')) }],
+    ['object parameters', { objectParams: () => Promise.reject(new Error('their own')) }],
+    ['onProgress', { onProgress: (async () => Promise.reject(new Error('their own'))) as () => void }],
+  ])('that fail, such as %s, end the upload with their error', async (_, given) => {
+    options = given
+    await send(6 * MiB)
+    expect(await lastError()).toMatchObject({ message: 'their own' })
+    await nothingLeft()
+  })
+
+  it('that are a storage which resolves before it has read all do not make a file', async () => {
+    class Hasty extends MemoryStorage {
+      override async put() {
+        return { size: 0, etag: null, checksum: null }
+      }
+    }
+    configureStorages({ default: new Hasty() })
+    expect((await send(200_000)).body.code).toBe('storage-failed')
   })
 })
 

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { gzipSync } from 'node:zlib'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { S3FileError } from '../../src/core/errors.ts'
 import type { S3File } from '../../src/core/s3-file.ts'
@@ -300,6 +301,7 @@ describe('bad input', () => {
     ['fields', { limits: { fields: 1 } }, 'too-many-fields'],
     ['parts', { limits: { parts: 2 } }, 'too-many-parts'],
     ["a field's bytes", { limits: { fieldSizeBytes: 9 } }, 'field-too-large'],
+    ["all fields' bytes", { limits: { allFieldsSizeBytes: 10 } }, 'field-too-large'],
     ["a name's bytes", { limits: { fieldNameSizeBytes: 3 } }, 'field-too-large'],
     ["the request's bytes", { limits: { requestSizeBytes: 200 } }, 'request-too-large'],
   ] as const)('more than the limit of %s is answered with 413', async (_, limited, code) => {
@@ -314,7 +316,16 @@ describe('bad input', () => {
   })
 
   it('just the limits pass', async () => {
-    options = { limits: { fields: 2, parts: 3, fieldSizeBytes: 10, fieldNameSizeBytes: 4, files: 1 } }
+    options = {
+      limits: {
+        fields: 2,
+        parts: 3,
+        fieldSizeBytes: 10,
+        allFieldsSizeBytes: 11,
+        fieldNameSizeBytes: 4,
+        files: 1,
+      },
+    }
     const answer = await send(
       { name: 'file', filename: 'a.txt', content: 'x' },
       { name: 'abc', content: '0123456789' },
@@ -334,6 +345,17 @@ describe('bad input', () => {
       status: 400,
       body: { code: 'malformed-body' },
     })
+    await nothingLeft()
+  })
+
+  it('a compressed body is answered with 415 that says so', async () => {
+    const response = await fetch(server.url, {
+      method: 'POST',
+      body: gzipSync(formBody({ name: 'file', filename: 'a.txt', content: 'x' })),
+      headers: { 'content-type': formType, 'content-encoding': 'gzip' },
+    })
+    expect(response.status).toBe(415)
+    expect((await response.json()).message).toContain('gzip')
     await nothingLeft()
   })
 

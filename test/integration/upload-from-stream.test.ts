@@ -38,6 +38,7 @@ describe('uploadFromStream', () => {
         yield* chunksOf(content)
       }.bind(undefined),
     ],
+    ['a list', () => [...chunksOf(content)]],
     ['a Buffer', () => content],
     ['a Uint8Array', () => new Uint8Array(content)],
     ['a Blob', () => new Blob([content as never])],
@@ -98,6 +99,14 @@ describe('uploadFromStream', () => {
       isS3FileError(error, 'truncated-body'),
     )
     await nothingLeft()
+  })
+
+  it('does not take the failure of a key function for one of the source', async () => {
+    const failure = new Error('the database is down')
+    const uploading = uploadFromStream(Readable.from(chunksOf(content)), {
+      key: () => Promise.reject(failure),
+    })
+    await expect(uploading).rejects.toBe(failure)
   })
 
   it('refuses a source that has been read', async () => {

@@ -1,4 +1,4 @@
-import { type ColumnOptions, getMetadataArgsStorage } from 'typeorm'
+import { type ColumnOptions, getMetadataArgsStorage, type ValueTransformer } from 'typeorm'
 import { describe, expect, it, vi } from 'vitest'
 import { findField } from '../../src/core/file-field.ts'
 import { S3File } from '../../src/core/s3-file.ts'
@@ -164,4 +164,30 @@ it('reads a key into the storage of its field', () => {
 
 it('takes a text as a key to look for in a key column', () => {
   expect(transformerOf({ layout: 'key' }).to('invoices/%')).toBe('invoices/%')
+})
+
+describe('the column', () => {
+  const file = new S3File({ key: 'a' })
+
+  it.each(['text', 'tinytext', 'nvarchar', 'character', 'varchar', 'citext', String])(
+    'of type %s holds text',
+    (type) => {
+      const { transformer } = s3FileColumn({ column: { type: type as 'text' } })
+      expect((transformer as ValueTransformer).to(file)).toBeTypeOf('string')
+    },
+  )
+
+  it.each(['json', 'jsonb', 'simple-json'] as const)('of type %s holds an object', (type) => {
+    const { transformer } = s3FileColumn({ column: { type } })
+    expect((transformer as ValueTransformer).to(file)).toBeTypeOf('object')
+  })
+
+  it.each([
+    { column: { nullable: true } },
+    { column: { select: false } },
+    { column: { transformer: { to: String, from: String } } },
+    { column: { type: 'jsonb' as const }, layout: 'key' as const },
+  ])('cannot say what is settled elsewhere: %j', (options) => {
+    expect(() => s3FileColumn(options)).toThrow(/is settled by/)
+  })
 })

@@ -7,6 +7,7 @@ it('gives each limit that is not said its default', () => {
     fields: 100,
     parts: 1000,
     fieldSizeBytes: 1_048_576,
+    allFieldsSizeBytes: 2_097_152,
     fieldNameSizeBytes: 100,
     requestSizeBytes: Number.POSITIVE_INFINITY,
   })
@@ -18,6 +19,7 @@ it('takes each limit as it is said, zero included', () => {
     fields: 0,
     parts: 3,
     fieldSizeBytes: 0,
+    allFieldsSizeBytes: 7,
     fieldNameSizeBytes: 5,
     requestSizeBytes: 6,
   }

@@ -66,6 +66,12 @@ describe('a request', () => {
     })
   })
 
+  it('whose encoding is set is refused: its bytes would be lost', () => {
+    const request = Object.assign(Readable.from([Buffer.from('x')], { objectMode: false }), { headers: {} })
+    request.setEncoding('utf8')
+    expect(() => requestSourceOf(request)).toThrow(/encoding/)
+  })
+
   it('keeps the URL it came with when a router has shortened it', () => {
     expect(requestSourceOf(nodeRequest({ originalUrl: '/api/files?a=1' })).url).toBe('/api/files?a=1')
   })

@@ -114,13 +114,13 @@ describe('the target of an upload', () => {
 })
 
 describe('the object parameters', () => {
-  it('make a download of every object that nobody says otherwise about', () => {
-    expect(resolveTarget('upload', {}).paramsOf(about)).toEqual({
+  it('make a download of every object that nobody says otherwise about', async () => {
+    expect(await resolveTarget('upload', {}).paramsOf(about)).toEqual({
       ContentDisposition: 'attachment; filename="a b.txt"',
     })
   })
 
-  it("are the storage's with the field's over them", () => {
+  it("are the storage's with the field's over them", async () => {
     const storage = new MemoryStorage({
       objectParams: ({ name }) => ({
         Metadata: { name },
@@ -129,15 +129,18 @@ describe('the object parameters', () => {
       }),
     })
     configureStorages({ archive: storage })
-    expect(resolveTarget('upload', { into: [Document, 'file'] }).paramsOf(about)).toEqual({
+    expect(await resolveTarget('upload', { into: [Document, 'file'] }).paramsOf(about)).toEqual({
       Metadata: { name: 'a b.txt' },
       CacheControl: 'no-store',
       ContentDisposition: 'inline',
     })
   })
 
-  it('can be said by a function of the file', () => {
-    const { paramsOf } = resolveTarget('upload', { objectParams: ({ key }) => ({ Tagging: { key } }) })
-    expect(paramsOf(about)).toMatchObject({ Tagging: { key: 'k' } })
+  it.each([
+    ['at once', ({ key }: { key: string }) => ({ Tagging: { key } })],
+    ['later', async ({ key }: { key: string }) => ({ Tagging: { key } })],
+  ])('can be said by a function of the file, %s', async (_, objectParams) => {
+    const { paramsOf } = resolveTarget('upload', { objectParams })
+    expect(await paramsOf(about)).toMatchObject({ Tagging: { key: 'k' } })
   })
 })
