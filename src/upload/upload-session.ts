@@ -119,8 +119,6 @@ export class UploadSession {
         },
         ...(atMostBytes === undefined ? {} : { atMostBytes }),
       })
-      if (!gate.readableEnded)
-        throw new StorageError('storage-failed', 'the storage has stored only a part of the file')
       const result = new S3File({
         key,
         name,
@@ -129,8 +127,11 @@ export class UploadSession {
         uploadedAt: new Date(),
         storage: storageName,
       })
-      this.#files.push(result)
-      this.#stop.signal.throwIfAborted() // Too late to cancel the last request; what it made is deleted.
+      this.#files.push(result) // From here on a failure deletes it.
+      if (!gate.readableEnded) {
+        throw new StorageError('storage-failed', 'the storage has stored only a part of the file')
+      }
+      this.#stop.signal.throwIfAborted() // It was too late to cancel the last request.
       return result
     } catch (error) {
       const failure = sourceFailure(source.stream, error) ?? error
@@ -150,7 +151,7 @@ export class UploadSession {
       signal.addEventListener('abort', onAbort, { once: true })
     })
     try {
-      signal.throwIfAborted()
+      if (signal.aborted) onAbort()
       return await Promise.race([promise, stopped])
     } finally {
       signal.removeEventListener('abort', onAbort)
