@@ -276,6 +276,19 @@ describe('a client', () => {
   })
 })
 
+describe('a body that has ended before it is read', () => {
+  it('is stored whole, although it says so while its last chunk waits for memory', async () => {
+    const held = partMemory.tryTake(partMemory.limitBytes) as Buffer
+    const body = new Readable({ read() {} })
+    body.push(sampleBytes(100_000))
+    body.push(null)
+    const put = world.storage.put(`${world.prefix}ended.bin`, body, { isKeyUnique: true })
+    await sleep(50)
+    partMemory.release(held)
+    expect((await put).size).toBe(100_000)
+  })
+})
+
 describe("the application's own functions", () => {
   it('that never answer do not keep an upload whose client is gone', async () => {
     options = { key: () => new Promise<string>(() => undefined) }
