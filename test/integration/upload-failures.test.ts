@@ -282,10 +282,12 @@ describe('a body that has ended before it is read', () => {
     const body = new Readable({ read() {} })
     body.push(sampleBytes(100_000))
     body.push(null)
-    const put = world.storage.put(`${world.prefix}ended.bin`, body, { isKeyUnique: true })
-    await sleep(50)
+    const key = `${world.prefix}ended.bin`
+    const put = world.storage.put(key, body, { isKeyUnique: true })
+    await sleep(200)
     partMemory.release(held)
     expect((await put).size).toBe(100_000)
+    expect((await world.storage.stat(key))?.size).toBe(100_000)
   })
 })
 
