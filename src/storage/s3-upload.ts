@@ -253,28 +253,19 @@ export class S3Upload {
     await Promise.all(this.#inFlight)
     this.#stop.signal.throwIfAborted()
     const content = this.#content(this.#receivedBytes, this.#crc)
-    return this.#result(await this.#writer.complete(uploadId, this.#sentParts, content))
+    return resultOf(await this.#writer.complete(uploadId, this.#sentParts, content), content)
   }
 
   async #putWhole(): Promise<StoredObject> {
     const body = this.#part?.buffer.subarray(0, this.#part.length) ?? Buffer.alloc(0)
-    this.#crc = this.#part?.crc ?? 0
-    const answer = await this.#writer.put(body, this.#content(body.length, this.#crc))
+    const content = this.#content(body.length, this.#part?.crc ?? 0)
+    const answer = await this.#writer.put(body, content)
     this.#stored(body.length)
-    return this.#result(answer)
+    return resultOf(answer, content)
   }
 
   #content(size: number, crc: number): Content {
     return { size, crc: this.#hasChecksum ? crc : undefined }
-  }
-
-  #result(answer: { ETag?: string | undefined }): StoredObject {
-    return {
-      size: this.#receivedBytes,
-      // Ceph answers Complete with an empty one.
-      etag: answer.ETag?.replaceAll('"', '') || null,
-      checksum: this.#hasChecksum ? `crc32:${encodeCrc32(this.#crc)}` : null,
-    }
   }
 
   #stored(bytes: number): void {
@@ -300,5 +291,14 @@ export class S3Upload {
     if (!(await this.#writer.takeBack(error))) leftBehind.push(`object '${this.#key}'`)
     if (leftBehind.length > 0 && isS3FileError(error)) error.context.leftBehind = leftBehind
     return error
+  }
+}
+
+function resultOf(answer: { ETag?: string | undefined }, { size, crc }: Content): StoredObject {
+  return {
+    size,
+    // Ceph answers Complete with an empty one.
+    etag: answer.ETag?.replaceAll('"', '') || null,
+    checksum: crc === undefined ? null : `crc32:${encodeCrc32(crc)}`,
   }
 }
