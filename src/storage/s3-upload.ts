@@ -284,7 +284,7 @@ export class S3Upload {
     this.#stop.abort(error)
     await Promise.all(this.#inFlight)
     const leftBehind: string[] = []
-    const uploadId = await this.#created?.catch(() => undefined)
+    const uploadId = await this.#created?.catch(() => undefined) // Without one there is nothing to abort.
     if (uploadId !== undefined && !(await this.#writer.abort(uploadId, hadPartsInFlight))) {
       leftBehind.push(`multipart upload ${uploadId} of '${this.#key}'`)
     }
