@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest'
-import { isS3FileError, type S3FileError } from '../../src/core/errors.ts'
 import {
   assertAccepted,
   assertNotTooLarge,
@@ -7,21 +6,12 @@ import {
   checkAccept,
   type FilePolicy,
 } from '../../src/core/file-policy.ts'
+import { errorOf } from '../support/error-of.ts'
 
 const file = { name: 'cv.pdf', contentType: 'application/pdf', field: 'application' }
 
 function policy(rules: Partial<FilePolicy>): FilePolicy {
   return { maxSizeBytes: undefined, minSizeBytes: 0, accept: undefined, ...rules }
-}
-
-function errorOf(action: () => void): S3FileError {
-  try {
-    action()
-  } catch (error) {
-    if (isS3FileError(error)) return error
-    throw error
-  }
-  return expect.unreachable()
 }
 
 describe('accept', () => {

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { GiB, MiB, TiB } from '../../src/core/bytes.ts'
-import { isS3FileError, type S3FileError } from '../../src/core/errors.ts'
 import { type PartPlanOptions, planParts } from '../../src/storage/part-plan.ts'
+import { errorOf } from '../support/error-of.ts'
 
 function plan(options: Partial<PartPlanOptions>): (number: number) => number {
   return planParts({
@@ -12,16 +12,6 @@ function plan(options: Partial<PartPlanOptions>): (number: number) => number {
     largestPartBytes: 5 * GiB,
     ...options,
   })
-}
-
-function errorOf(action: () => unknown): S3FileError {
-  try {
-    action()
-  } catch (error) {
-    if (isS3FileError(error)) return error
-    throw error
-  }
-  return expect.unreachable()
 }
 
 /** What fits in all of the 10,000 parts. */

@@ -1,23 +1,13 @@
 import { describe, expect, it, vi } from 'vitest'
-import { isS3FileError, type S3FileError } from '../../src/core/errors.ts'
 import {
   checkPrefixQueryParam,
   type PrefixQueryParam,
   requestedPrefix,
 } from '../../src/upload/prefix-query-param.ts'
+import { errorOf } from '../support/error-of.ts'
 
 const name = '__prefix'
 const anything = { name, allow: /.*/s }
-
-function errorOf(action: () => unknown): S3FileError {
-  try {
-    action()
-  } catch (error) {
-    if (isS3FileError(error)) return error
-    throw error
-  }
-  return expect.unreachable()
-}
 
 describe('the prefix that a client asks for', () => {
   it.each([

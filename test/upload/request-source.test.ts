@@ -1,8 +1,8 @@
 import { PassThrough, Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { describe, expect, it } from 'vitest'
-import { isS3FileError, type S3FileError } from '../../src/core/errors.ts'
 import { requestSourceOf } from '../../src/upload/request-source.ts'
+import { errorOf } from '../support/error-of.ts'
 
 const headers = { 'content-type': 'multipart/form-data; boundary=x', 'content-length': '4' }
 
@@ -16,16 +16,6 @@ function nodeRequest(more: object = {}): Readable {
 
 function webRequest(init: RequestInit = {}): Request {
   return new Request('http://host/files?a=1', { method: 'POST', headers, body: 'body', ...init })
-}
-
-function errorOf(action: () => unknown): S3FileError {
-  try {
-    action()
-  } catch (error) {
-    if (isS3FileError(error)) return error
-    throw error
-  }
-  return expect.unreachable()
 }
 
 describe('a request', () => {
