@@ -50,7 +50,7 @@ export class S3File {
   readonly key: string
   /** The name the file came with. */
   readonly name: string
-  /** Bytes; null only with `layout: 'key'`, which keeps the key alone (see `stat()`). */
+  /** Bytes; null only with `layout: 'key'`, which keeps the key alone. */
   readonly size: number | null
   readonly contentType: string | null
   /** The store's entity tag, without quotes. */

@@ -53,7 +53,7 @@ export class S3ObjectWriter {
       if (isS3FileError(error, 'object-not-found')) return
       throw error
     }
-    throw this.#error('key-taken', 'already has an object for')
+    throw this.#error('HeadObject', 'key-taken', 'already has an object for')
   }
 
   /** Stores the object in one request. Not to be cancelled: a PUT of unknown outcome could leave its object behind. */
@@ -75,7 +75,7 @@ export class S3ObjectWriter {
         this.#operation('PutObject', { bodyBytes: body.length }),
       ),
     )
-    this.#checkAnswer(answer.ChecksumCRC32, checksum)
+    this.#checkAnswer('PutObject', answer.ChecksumCRC32, checksum)
     return answer
   }
 
@@ -94,7 +94,8 @@ export class S3ObjectWriter {
     } finally {
       if (created?.$metadata.attempts !== 1) await this.#abortUnheard(created?.UploadId)
     }
-    if (created.UploadId === undefined) throw this.#error('storage-failed', 'gave no upload id for')
+    if (created.UploadId === undefined)
+      throw this.#error('CreateMultipartUpload', 'storage-failed', 'gave no upload id for')
     return created.UploadId
   }
 
@@ -137,7 +138,7 @@ export class S3ObjectWriter {
       ),
       this.#operation('UploadPart', { signal, bodyBytes: body.length }),
     )
-    this.#checkAnswer(ChecksumCRC32, checksum)
+    this.#checkAnswer('UploadPart', ChecksumCRC32, checksum)
     return { PartNumber, ETag, ChecksumCRC32 }
   }
 
@@ -240,9 +241,9 @@ export class S3ObjectWriter {
     return wasWriting && !['storage-refused', 'key-taken'].includes(failure.code)
   }
 
-  #checkAnswer(answered: string | undefined, sent: string | undefined): void {
+  #checkAnswer(operation: string, answered: string | undefined, sent: string | undefined): void {
     if (answered !== undefined && sent !== undefined && answered !== sent) {
-      throw this.#error('checksum-mismatch', 'stored other bytes than were sent for')
+      throw this.#error(operation, 'checksum-mismatch', 'stored other bytes than were sent for')
     }
   }
 
@@ -250,9 +251,13 @@ export class S3ObjectWriter {
     return { operation, key: this.#key, ...more }
   }
 
-  #error(code: 'key-taken' | 'storage-failed' | 'checksum-mismatch', what: string): StorageError {
+  #error(
+    operation: string,
+    code: 'key-taken' | 'storage-failed' | 'checksum-mismatch',
+    what: string,
+  ): StorageError {
     return new StorageError(code, `S3 ${what} '${this.#key}' in bucket '${this.#bucket.name}'`, {
-      context: { bucket: this.#bucket.name, key: this.#key },
+      context: { operation, bucket: this.#bucket.name, key: this.#key },
     })
   }
 }

@@ -178,20 +178,18 @@ class MultipartReader {
 
   #onField(name: string, value: string, isNameTruncated: boolean): void {
     if (this.#isSettled) return
-    // Busboy reports a part whose headers name no field with an undefined name.
-    if (typeof name !== 'string')
-      throw new UploadError('malformed-body', 'a part of the form has no field name')
     if (isNameTruncated) throw fieldTooLarge('fieldNameSizeBytes', this.#limits, name)
     this.#assertName(name)
     if (++this.#fields > this.#limits.fields) throw tooMany('fields', this.#limits)
-    if (Buffer.byteLength(value) > this.#limits.fieldSizeBytes)
-      throw fieldTooLarge('fieldSizeBytes', this.#limits, name)
-    this.#fieldBytes += Buffer.byteLength(value)
+    const bytes = Buffer.byteLength(value)
+    if (bytes > this.#limits.fieldSizeBytes) throw fieldTooLarge('fieldSizeBytes', this.#limits, name)
+    this.#fieldBytes += bytes
     if (this.#fieldBytes > this.#limits.allFieldsSizeBytes)
       throw fieldTooLarge('allFieldsSizeBytes', this.#limits, name)
     this.#handlers.onField(name, value)
   }
 
+  /** Busboy reports a part whose headers name no field with an undefined name. */
   #assertName(name: string | undefined): void {
     if (name === undefined) throw new UploadError('malformed-body', 'a part of the form has no field name')
     if (Buffer.byteLength(name) > this.#limits.fieldNameSizeBytes)

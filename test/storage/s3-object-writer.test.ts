@@ -30,3 +30,21 @@ describe('a PUT that was tried again and meets an object of its length, with no 
     await expect(writer.put(Buffer.from('12345'), content)).rejects.toMatchObject({ code: 'key-taken' })
   })
 })
+
+describe('a PUT whose answer names another checksum', () => {
+  it('is a failure, and its object is taken back', async () => {
+    const sent: string[] = []
+    const careless = {
+      ...bucket,
+      send: async (_command: object, { operation }: { operation: string }) => {
+        sent.push(operation)
+        return { ETag: '"e"', ChecksumCRC32: 'AAAAAA==' }
+      },
+    } as unknown as S3Bucket
+    const writer = new S3ObjectWriter(careless, 'random', { isKeyUnique: true })
+    const failure = await writer.put(Buffer.from('12345'), content).catch((error: unknown) => error)
+    expect(failure).toMatchObject({ code: 'checksum-mismatch', context: { operation: 'PutObject' } })
+    expect(await writer.takeBack(failure)).toBe(true)
+    expect(sent).toEqual(['PutObject', 'DeleteObject'])
+  })
+})
