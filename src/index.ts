@@ -3,6 +3,7 @@ export {
   ConfigurationError,
   FileRecordError,
   isS3FileError,
+  JournalError,
   S3FileError,
   StorageError,
   UploadError,
@@ -13,6 +14,7 @@ export type {
   DeleteFailure,
   FileStorage,
   ListedObject,
+  ListedUpload,
   ObjectParams,
   ObjectParamsContext,
   ObjectParamsOption,
@@ -24,9 +26,16 @@ export type {
   UrlOptions,
 } from './core/file-storage.js'
 export type { KeyContext, KeyFunction, KeyStrategy } from './core/key-strategy.js'
+export type { ObjectRef } from './core/object-ref.js'
 export { type FileJson, isS3File, S3File, type S3FileInit } from './core/s3-file.js'
 export { configureStorages, getStorage } from './core/storage-registry.js'
+export type { LedgerEntry, UploadLedger } from './core/upload-ledger.js'
 export { type FileWithUrl, type WithUrls, withUrls } from './core/with-urls.js'
+export { filesSettled } from './orm/cleanup-queue.js'
+export { FileJanitor, type FileJanitorOptions, type JanitorReport } from './orm/file-janitor.js'
+export { fileJournal } from './orm/file-journal.js'
+export { FileJournalEntry } from './orm/file-journal-entry.js'
+export type { LifecycleOptions } from './orm/lifecycle-options.js'
 export { S3FileField, type S3FileFieldOptions, s3FileColumn } from './orm/s3-file-field.js'
 export { S3FileSubscriber } from './orm/s3-file-subscriber.js'
 export { setPartMemoryLimit } from './storage/part-memory.js'

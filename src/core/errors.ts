@@ -22,6 +22,7 @@ const statusByCode = {
   // What the object store answered, or did not.
   'object-not-found': 404,
   'key-taken': 409,
+  'file-gone': 409,
   'storage-refused': 502,
   'storage-failed': 502,
   'storage-unreachable': 502,
@@ -36,6 +37,8 @@ const statusByCode = {
   'invalid-value': 500,
   // What the database holds.
   'invalid-record': 500,
+  'unknown-layout': 500,
+  'journal-failed': 503,
 } as const
 
 /** What went wrong, as a word that stays the same from release to release. */
@@ -79,6 +82,9 @@ export class StorageError extends S3FileError {}
 
 /** An option, a name or a call that cannot be right, whatever the client sends. */
 export class ConfigurationError extends S3FileError {}
+
+/** The file journal could not be read or written. */
+export class JournalError extends S3FileError {}
 
 /** A column holds something that is no file record. */
 export class FileRecordError extends S3FileError {}

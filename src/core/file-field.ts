@@ -42,6 +42,12 @@ export interface FileField {
   /** `Entity.property`, as far as it is known. */
   label: string
   layout: FileLayout
+  /** Whether the property is a list of files. */
+  isMultiple: boolean
+  /** What becomes of the object when another file takes its place, or none. */
+  onReplace: 'delete' | 'keep'
+  /** What becomes of the object when the row is removed. */
+  onRemove: 'delete' | 'keep'
   rules: FileRules
 }
 
@@ -64,7 +70,7 @@ export type FileProperty<Entity> = {
     ? Property
     : [NonNullable<Entity[Property]>] extends [never]
       ? never
-      : NonNullable<Entity[Property]> extends S3File
+      : NonNullable<Entity[Property]> extends S3File | readonly S3File[]
         ? Property
         : never
 }[keyof Entity] &

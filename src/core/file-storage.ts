@@ -28,6 +28,13 @@ export interface ListedObject {
   lastModified: Date | null
 }
 
+/** A multipart upload that was neither completed nor aborted. */
+export interface ListedUpload {
+  key: string
+  uploadId: string
+  startedAt: Date | null
+}
+
 /** An object that `deleteMany` could not delete, and why. */
 export interface DeleteFailure {
   key: string
@@ -78,6 +85,8 @@ export interface PutOptions {
    */
   isKeyUnique?: boolean
   signal?: AbortSignal
+  /** Called with the id of a multipart upload that has begun; no part is sent before it resolves. */
+  onUploadId?: (uploadId: string) => Promise<void>
   /** Called with the bytes that the store has confirmed so far. */
   onStored?: (bytes: number) => void
 }
@@ -154,6 +163,12 @@ export interface FileStorage {
 
   /** Objects whose key starts with `prefix` and sorts after `after`, in the order of the keys' UTF-8 bytes. */
   list(options?: { prefix?: string; after?: string }): AsyncIterable<ListedObject>
+
+  /** Multipart uploads that are open under a prefix. A storage without multipart uploads, or a list of them, has none. */
+  listUploads?(options?: { prefix?: string }): AsyncIterable<ListedUpload>
+
+  /** Aborts a multipart upload; one that is not there is no error. */
+  abortUpload?(key: string, uploadId: string): Promise<void>
 
   /** A URL that serves the object to whoever has it. Does not ask the store whether the object is there. */
   url(key: string, options?: UrlOptions): Promise<SignedUrl>

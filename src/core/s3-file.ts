@@ -4,6 +4,7 @@ import { type FileRecord, parseFileRecord } from './file-record.js'
 import type { FileStorage, OpenOptions, SignedUrl, UrlOptions } from './file-storage.js'
 import { checkOptions, option } from './options.js'
 import { getStorage } from './storage-registry.js'
+import { markGone } from './upload-ledger.js'
 
 const brand = Symbol.for('typeorm-s3-file.file')
 /** What `UnreadableS3File` has besides. */
@@ -150,9 +151,11 @@ export class S3File {
     return (await this.#storage().stat(this.key)) !== null
   }
 
-  /** Deletes the object of an upload that no row refers to. */
+  /** Deletes the object of an upload that no row refers to. The file cannot be saved any more. */
   async discard(): Promise<void> {
+    const { entry } = markGone(this)
     await this.#storage().delete(this.key)
+    await entry?.close()
   }
 
   /** Whether `other` names the same object. */

@@ -1,6 +1,7 @@
-import type { EntityMetadata } from 'typeorm'
+import type { DataSource, EntityMetadata } from 'typeorm'
 import type { ColumnMetadata } from 'typeorm/metadata/ColumnMetadata.js'
 import { type FileField, fieldOfTransformer } from '../core/file-field.js'
+import { isS3File, isUnreadable, type S3File } from '../core/s3-file.js'
 import { fieldOfColumn } from './column-metadata.js'
 
 /** A file property of an entity, as TypeORM's metadata has it. */
@@ -8,7 +9,12 @@ export interface FileColumn {
   field: FileField
   /** Such as `file`, or `attachment.file` in an embedded. */
   propertyPath: string
-  fileOf: (entity: object) => unknown
+  /** The database's column with the record or the key. */
+  column: ColumnMetadata
+  /** The column with the storage's name, where it has one of its own. */
+  storageColumn: ColumnMetadata | undefined
+  /** What the property holds. */
+  valueIn: (entity: object) => unknown
 }
 
 const columnsByMetadata = new WeakMap<EntityMetadata, FileColumn[]>()
@@ -26,17 +32,52 @@ export function fileColumnsOf(metadata: EntityMetadata): FileColumn[] {
   return columns
 }
 
+/** Each file column of a database once, also where several entities share a table. */
+export function allFileColumns(dataSource: DataSource): FileColumn[] {
+  const byName = new Map<string, FileColumn>()
+  for (const metadata of dataSource.entityMetadatas) {
+    if (metadata.tableType === 'view') continue
+    for (const column of fileColumnsOf(metadata)) {
+      byName.set(`${metadata.tablePath} ${column.column.databaseName}`, column)
+    }
+  }
+  return [...byName.values()]
+}
+
+/**
+ * The readable files that an entity, or another object with its properties, holds in that column. A property that was
+ * not selected, or is not given, holds none that is known: undefined.
+ */
+export function filesOf(column: FileColumn, entity: object): S3File[] | undefined {
+  const value = column.valueIn(entity)
+  if (value === undefined) return undefined
+  return [value].flat().filter((file): file is S3File => isS3File(file) && !isUnreadable(file))
+}
+
 function fileColumnOf(column: ColumnMetadata): FileColumn | undefined {
   const inColumns = fieldOfColumn(column)
   if (inColumns !== undefined) {
-    if (column.propertyName !== 'key') return undefined
     const { embeddedMetadata } = column
-    const path = [...(embeddedMetadata?.parentPropertyNames ?? [])]
-    return { field: inColumns, propertyPath: path.join('.'), fileOf: (entity) => valueAt(entity, path) }
+    if (column.propertyName !== 'key' || embeddedMetadata === undefined) return undefined
+    const path = embeddedMetadata.parentPropertyNames
+    return {
+      field: inColumns,
+      propertyPath: path.join('.'),
+      column,
+      storageColumn: embeddedMetadata.columns.find(({ propertyName }) => propertyName === 'storage'),
+      valueIn: (entity) => valueAt(entity, path),
+    }
   }
   const field = (column.transformer as { [fieldOfTransformer]?: FileField } | undefined)?.[fieldOfTransformer]
   if (field === undefined) return undefined
-  return { field, propertyPath: column.propertyPath, fileOf: (entity) => column.getEntityValue(entity) }
+  const path = column.propertyPath.split('.')
+  return {
+    field,
+    propertyPath: column.propertyPath,
+    column,
+    storageColumn: undefined,
+    valueIn: (entity) => valueAt(entity, path),
+  }
 }
 
 function valueAt(entity: object, path: string[]): unknown {

@@ -74,6 +74,44 @@ export class JsonFileTransformer extends FileTransformer {
   }
 }
 
+/** `multiple: true`: a list of records in one column, of a JSON type or of text. */
+export class JsonFilesTransformer implements ValueTransformer {
+  readonly #one: JsonFileTransformer
+  readonly #isText: boolean
+
+  constructor(field: FileField, isText: boolean) {
+    this.#one = new JsonFileTransformer(field, false)
+    this.#isText = isText
+  }
+
+  get [fieldOfTransformer](): FileField {
+    return this.#one[fieldOfTransformer]
+  }
+
+  to(value: unknown): unknown {
+    if (value === undefined || value === null) return value
+    if (!Array.isArray(value)) {
+      const { label } = this[fieldOfTransformer]
+      throw new ConfigurationError('invalid-value', `${label} takes a list of S3Files`)
+    }
+    const records = value.map((file) => this.#one.to(file ?? 'no file'))
+    return this.#isText ? JSON.stringify(records) : records
+  }
+
+  from(raw: unknown): S3File[] | null {
+    if (raw === null || raw === undefined || raw === '') return null
+    let list: unknown = raw
+    try {
+      if (typeof raw === 'string') list = JSON.parse(raw)
+    } catch {
+      // It is no list, and so one unreadable file.
+    }
+    return (Array.isArray(list) ? list : [list]).map(
+      (record) => this.#one.from(record ?? 'no file') as S3File,
+    )
+  }
+}
+
 /** `layout: 'key'`: the key alone. What it does not keep is null, but for the name, which is the key's last part. */
 export class KeyFileTransformer extends FileTransformer {
   readonly #storage: string

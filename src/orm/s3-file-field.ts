@@ -13,7 +13,7 @@ import { checkOptions, option } from '../core/options.js'
 import type { S3File } from '../core/s3-file.js'
 import { adaptColumnMetadata } from './column-metadata.js'
 import { defineColumns } from './columns-layout.js'
-import { JsonFileTransformer, KeyFileTransformer } from './file-transformer.js'
+import { JsonFilesTransformer, JsonFileTransformer, KeyFileTransformer } from './file-transformer.js'
 
 export interface S3FileFieldOptions extends FileRules {
   /**
@@ -23,6 +23,12 @@ export interface S3FileFieldOptions extends FileRules {
   layout?: FileLayout
   /** Whether there may be no file. @default false */
   nullable?: boolean
+  /** Whether the property is a list, `S3File[]`, kept in order in one column; `layout: 'json'` only. @default false */
+  multiple?: boolean
+  /** What becomes of the object, after COMMIT, when another file takes its place, or none. @default 'delete' */
+  onReplace?: 'delete' | 'keep'
+  /** What becomes of the object, after COMMIT, when its row is removed; a soft removal keeps it. @default 'delete' */
+  onRemove?: 'delete' | 'keep'
   /** Whether `find()` loads it without being asked. @default true */
   select?: boolean
   /**
@@ -36,6 +42,9 @@ const checks = {
   ...fileRuleChecks,
   layout: option.oneOf('json', 'columns', 'key'),
   nullable: option.boolean,
+  multiple: option.boolean,
+  onReplace: option.oneOf('delete', 'keep'),
+  onRemove: option.oneOf('delete', 'keep'),
   select: option.boolean,
   column: option.object,
 }
@@ -51,16 +60,22 @@ const settledColumnOptions: Record<string, string> = {
   array: 'the layout',
 }
 
-type FileHolder<Property extends string> = { [Name in Property]?: S3File | null }
+type FileHolder<Property extends string, Value> = { [Name in Property]?: Value | null }
+
+/** What the property of a field with these options holds. */
+type FileValue<Options> = Options extends { multiple: true } ? S3File[] : S3File
 
 /**
- * A column that is a file: `@S3FileField({ nullable: true }) file!: S3File | null`. Works in classes and what
- * extends them, in embedded classes and in `@ChildEntity`. The property is public.
+ * A column that is a file: `@S3FileField({ nullable: true }) file!: S3File | null`; with `multiple: true`, a list of
+ * files. Works in classes and what extends them, in embedded classes and in `@ChildEntity`. The property is public.
  *
  * @throws ConfigurationError `unknown-option`, `invalid-option`, when the class is defined.
  */
-export function S3FileField(options: S3FileFieldOptions = {}) {
-  return <Property extends string>(prototype: FileHolder<Property>, property: Property): void => {
+export function S3FileField<const Options extends S3FileFieldOptions>(options: Options = {} as Options) {
+  return <Property extends string>(
+    prototype: FileHolder<Property, FileValue<Options>>,
+    property: Property,
+  ): void => {
     const owner = (prototype as object).constructor
     const label = `${owner.name}.${property}`
     const field = createField(`@S3FileField() ${label}`, label, options)
@@ -89,8 +104,15 @@ export function s3FileColumn(options: S3FileFieldOptions = {}): EntitySchemaColu
 
 function createField(owner: string, label: string, options: S3FileFieldOptions): FileField {
   checkOptions(owner, options, checks)
-  const { layout = 'json', nullable: _, select: __, column: ___, ...rules } = options
+  const { layout = 'json', multiple = false, onReplace = 'delete', onRemove = 'delete', ...others } = options
+  const { nullable: _, select: __, column: ___, ...rules } = others
   checkRules(owner, rules)
+  if (multiple && layout !== 'json') {
+    throw new ConfigurationError(
+      'invalid-option',
+      `${owner}: option 'multiple' needs layout 'json', not '${layout}'`,
+    )
+  }
   for (const name of Object.keys(options.column ?? {})) {
     const settledBy = name === 'type' && layout !== 'json' ? 'the layout' : settledColumnOptions[name]
     if (settledBy !== undefined) {
@@ -100,7 +122,7 @@ function createField(owner: string, label: string, options: S3FileFieldOptions):
       )
     }
   }
-  return { label, layout, rules }
+  return { label, layout, isMultiple: multiple, onReplace, onRemove, rules }
 }
 
 function columnOptionsOf({ nullable = false, select, column }: S3FileFieldOptions): ColumnOptions {
@@ -114,5 +136,6 @@ function singleColumn(field: FileField, options: ColumnOptions): ColumnOptions {
     return { type: 'varchar', length: maxKeyBytes, ...options, transformer }
   }
   const type = options.type ?? 'json'
-  return { ...options, type, transformer: new JsonFileTransformer(field, !objectTypes.includes(type)) }
+  const Transformer = field.isMultiple ? JsonFilesTransformer : JsonFileTransformer
+  return { ...options, type, transformer: new Transformer(field, !objectTypes.includes(type)) }
 }

@@ -1,11 +1,9 @@
 import {
-  AbortMultipartUploadCommand,
   type CompletedPart,
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
   HeadObjectCommand,
-  ListMultipartUploadsCommand,
   PutObjectCommand,
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
@@ -14,6 +12,7 @@ import type { PutOptions } from '../core/file-storage.js'
 import { encodeCrc32 } from './crc32.js'
 import type { S3Bucket } from './s3-bucket.js'
 import { attemptsOf, isSdkErrorNamed } from './s3-errors.js'
+import { abortUpload, listUploads } from './s3-multipart-uploads.js'
 import { objectInput, wholeChecksum } from './s3-object.js'
 
 /** What is to be stored: its length in bytes and, unless checksums are off, the CRC-32 of it. */
@@ -103,13 +102,8 @@ export class S3ObjectWriter {
   async #abortUnheard(heard: string | undefined): Promise<void> {
     if (!this.#options.isKeyUnique) return
     try {
-      const { Uploads = [] } = await this.#bucket.send(
-        new ListMultipartUploadsCommand({ Bucket: this.#target.Bucket, Prefix: this.#key }),
-        this.#operation('ListMultipartUploads'),
-      )
-      for (const { Key, UploadId } of Uploads) {
-        if (Key === this.#key && UploadId !== undefined && UploadId !== heard)
-          await this.abort(UploadId, false)
+      for await (const { key, uploadId } of listUploads(this.#bucket, this.#key)) {
+        if (key === this.#key && uploadId !== heard) await this.abort(uploadId, false)
       }
     } catch {
       // Not every store can list them, or not now: what is left is for the bucket's lifecycle rule.
@@ -169,13 +163,12 @@ export class S3ObjectWriter {
    * @returns whether the multipart upload is gone.
    */
   async abort(UploadId: string, hadPartsInFlight: boolean): Promise<boolean> {
-    const command = new AbortMultipartUploadCommand({ ...this.#target, UploadId })
     try {
-      await this.#bucket.send(command, this.#operation('AbortMultipartUpload'))
-      if (hadPartsInFlight) await this.#bucket.send(command, this.#operation('AbortMultipartUpload'))
+      await abortUpload(this.#bucket, this.#key, UploadId)
+      if (hadPartsInFlight) await abortUpload(this.#bucket, this.#key, UploadId)
       return true
-    } catch (error) {
-      return isSdkErrorNamed((error as Error).cause, 'NoSuchUpload')
+    } catch {
+      return false // The caller names it in the error that is already on its way.
     }
   }
 

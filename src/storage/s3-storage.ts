@@ -15,6 +15,7 @@ import type {
   DeleteFailure,
   FileStorage,
   ListedObject,
+  ListedUpload,
   ObjectParamsOption,
   ObjectStat,
   OpenOptions,
@@ -29,6 +30,7 @@ import { maxUrlSeconds } from '../core/s3-file.js'
 import { maxPartBytes, minPartBytes } from './part-plan.js'
 import { S3Bucket } from './s3-bucket.js'
 import { copyInParts, copySource, largestSimpleCopyBytes } from './s3-copy.js'
+import { abortUpload, listUploads } from './s3-multipart-uploads.js'
 import { wholeChecksum } from './s3-object.js'
 import { S3Upload, type S3UploadSettings } from './s3-upload.js'
 import { S3UrlSigner, type SignFunction } from './s3-url-signer.js'
@@ -260,6 +262,14 @@ export class S3Storage implements FileStorage {
       }
       token = page.IsTruncated ? page.NextContinuationToken : undefined
     } while (token !== undefined)
+  }
+
+  listUploads({ prefix = this.keyPrefix }: { prefix?: string } = {}): AsyncIterable<ListedUpload> {
+    return listUploads(this.#bucket, prefix)
+  }
+
+  abortUpload(key: string, uploadId: string): Promise<void> {
+    return abortUpload(this.#bucket, key, uploadId)
   }
 
   url(key: string, options?: UrlOptions): Promise<SignedUrl> {

@@ -50,6 +50,7 @@ export class S3Upload {
   readonly #inFlight = new Set<Promise<void>>()
   readonly #sentParts: CompletedPart[] = []
   #created: Promise<string> | undefined
+  #uploadId: string | undefined
   #part: Part | undefined
   #partCount = 0
   #receivedBytes = 0
@@ -232,7 +233,7 @@ export class S3Upload {
   }
 
   async #uploadPart({ number, buffer, length, crc }: Part): Promise<void> {
-    this.#created ??= this.#writer.create(this.#hasChecksum)
+    this.#created ??= this.#create()
     const uploadId = await this.#created
     const { signal } = this.#stop
     signal.throwIfAborted()
@@ -245,6 +246,12 @@ export class S3Upload {
       signal,
     )
     this.#stored(length)
+  }
+
+  async #create(): Promise<string> {
+    this.#uploadId = await this.#writer.create(this.#hasChecksum)
+    await this.#options.onUploadId?.(this.#uploadId)
+    return this.#uploadId
   }
 
   async #complete(): Promise<StoredObject> {
@@ -284,7 +291,8 @@ export class S3Upload {
     this.#stop.abort(error)
     await Promise.all(this.#inFlight)
     const leftBehind: string[] = []
-    const uploadId = await this.#created?.catch(() => undefined) // Without one there is nothing to abort.
+    await this.#created?.catch(() => undefined)
+    const uploadId = this.#uploadId // Without one there is nothing to abort.
     if (uploadId !== undefined && !(await this.#writer.abort(uploadId, hadPartsInFlight))) {
       leftBehind.push(`multipart upload ${uploadId} of '${this.#key}'`)
     }

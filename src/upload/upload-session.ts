@@ -6,6 +6,7 @@ import { displayName, extensionOf } from '../core/file-name.js'
 import { assertAccepted, assertNotTooLarge } from '../core/file-policy.js'
 import { makeKey } from '../core/key-strategy.js'
 import { S3File } from '../core/s3-file.js'
+import { type LedgerEntry, markGone, trackUpload } from '../core/upload-ledger.js'
 import { claimedMediaType } from './media-type.js'
 import { UploadGate } from './upload-gate.js'
 import type { UploadTarget } from './upload-target.js'
@@ -91,13 +92,15 @@ export class UploadSession {
    * @throws UploadError, StorageError; ConfigurationError `invalid-key` from a key function's result.
    */
   async store(source: SourceFile): Promise<S3File> {
-    const { storage, storageName, policies, paramsOf, keyPrefix } = this.#target
+    const { storage, storageName, ledger, policies, paramsOf, keyPrefix } = this.#target
     const name = displayName(source.filename)
     const contentType = claimedMediaType(source.contentType)
     const file = { name, contentType, field: source.field }
     const gate = new UploadGate(policies, file, source.announcedBytes, source.onBytes)
     gate.on('error', () => undefined) // The storage sees it too, also when it only starts to listen later.
     const feeding = pipeline(source.stream, gate).catch(() => undefined) // Fails the gate, and so the storage.
+    let entry: LedgerEntry | undefined
+    let result: S3File | undefined
     try {
       for (const policy of policies) {
         assertAccepted(policy, file)
@@ -108,18 +111,22 @@ export class UploadSession {
       const { key, isUnique } = await this.#unlessStopped(makeKey(this.#target.key, keyPrefix, context))
       const params = await this.#unlessStopped(paramsOf({ key, name, contentType }))
       const atMostBytes = this.#mostBytes(source)
+      entry = await ledger?.open({ storage: storageName, key })
+      this.#stop.signal.throwIfAborted()
       const stored = await storage.put(key, gate, {
         contentType,
         params,
         isKeyUnique: isUnique,
         signal: this.#stop.signal,
+        onUploadId: async (uploadId) => entry?.nameUpload(uploadId),
         onStored: (bytes) => {
+          entry?.keepAlive()
           this.#storedBytes.set(key, bytes)
           this.#report()
         },
         ...(atMostBytes === undefined ? {} : { atMostBytes }),
       })
-      const result = new S3File({
+      result = new S3File({
         key,
         name,
         contentType,
@@ -127,6 +134,7 @@ export class UploadSession {
         uploadedAt: new Date(),
         storage: storageName,
       })
+      trackUpload(result, entry)
       this.#files.push(result) // From here on a failure deletes it.
       if (!gate.readableEnded) {
         throw new StorageError('storage-failed', 'the storage has stored only a part of the file')
@@ -136,6 +144,7 @@ export class UploadSession {
     } catch (error) {
       const failure = sourceFailure(source.stream, error) ?? error
       gate.destroy(error as Error)
+      if (result === undefined && isSurelyGone(failure)) await close(entry)
       throw failure
     } finally {
       await feeding
@@ -184,14 +193,33 @@ export class UploadSession {
   async #discardAll(error: unknown): Promise<unknown> {
     if (this.#files.length === 0) return error
     const keys = this.#files.map(({ key }) => key)
+    const uploads = this.#files.map((file) => ({ key: file.key, ...markGone(file) }))
     const failures = await this.#target.storage
       .deleteMany(keys)
       .catch((failure: unknown) => keys.map((key) => ({ key, error: failure })))
     if (failures.length > 0 && isS3FileError(error)) {
-      const earlier = (error.context.leftBehind ?? []) as string[]
-      error.context.leftBehind = [...earlier, ...failures.map(({ key }) => `object '${key}'`)]
+      error.context.leftBehind = [...leftBehind(error), ...failures.map(({ key }) => `object '${key}'`)]
     }
+    const failedKeys = new Set(failures.map(({ key }) => key))
+    for (const { key, entry } of uploads) if (!failedKeys.has(key)) await close(entry)
     return error
+  }
+}
+
+/** Otherwise the entry stays, and the janitor goes by it. */
+function isSurelyGone(error: unknown): boolean {
+  return isS3FileError(error) && leftBehind(error).length === 0
+}
+
+function leftBehind(error: unknown): string[] {
+  return ((isS3FileError(error) && error.context.leftBehind) || []) as string[]
+}
+
+async function close(entry: LedgerEntry | undefined): Promise<void> {
+  try {
+    await entry?.close()
+  } catch {
+    // The error that is on its way matters more: an entry without an object costs the janitor a look, nothing else.
   }
 }
 

@@ -3,6 +3,7 @@ import { ConfigurationError } from '../core/errors.js'
 import {
   checkRules,
   type FieldOwner,
+  type FileField,
   type FileProperty,
   type FileRules,
   fileRuleChecks,
@@ -19,6 +20,7 @@ import type { KeyStrategy } from '../core/key-strategy.js'
 import { normalizePrefix } from '../core/object-key.js'
 import { option } from '../core/options.js'
 import { getStorage } from '../core/storage-registry.js'
+import { findLedger, type UploadLedger } from '../core/upload-ledger.js'
 
 /** Where a file goes: a field of an entity, or rules given on the spot. */
 export interface TargetOptions<Entity> extends FileRules {
@@ -27,14 +29,20 @@ export interface TargetOptions<Entity> extends FileRules {
    * `minSizeBytes` and `accept` given besides make them narrower, never wider.
    */
   into?: readonly [FieldOwner<Entity>, FileProperty<Entity>]
+  /**
+   * The journal that names the object until a row does: `fileJournal(dataSource)`. @default that of the one DataSource
+   * that has `FileJournalEntry` and the entity of `into`
+   */
+  journal?: UploadLedger
 }
 
-export const targetChecks = { into: option.object, ...fileRuleChecks }
+export const targetChecks = { into: option.object, journal: option.object, ...fileRuleChecks }
 
 /** All that is settled about a file before it comes. */
 export interface UploadTarget {
   storage: FileStorage
   storageName: string
+  ledger: UploadLedger | undefined
   keyPrefix: string
   key: KeyStrategy
   policies: FilePolicy[]
@@ -48,12 +56,14 @@ const narrowing = ['maxSizeBytes', 'minSizeBytes', 'accept']
  */
 export function resolveTarget<Entity>(owner: string, options: TargetOptions<Entity>): UploadTarget {
   checkRules(owner, options)
-  const rules = options.into === undefined ? options : rulesOfField(owner, options, options.into)
+  const field = options.into === undefined ? undefined : fieldOf(owner, options, options.into)
+  const rules = field?.rules ?? options
   const storageName = rules.storage ?? 'default'
   const storage = getStorage(storageName)
   return {
     storage,
     storageName,
+    ledger: options.journal ?? findLedger(owner, field),
     keyPrefix: storage.keyPrefix + normalizePrefix(owner, rules.keyPrefix),
     key: rules.key ?? 'unique',
     policies: (rules === options ? [options] : [rules, options]).map((each) => ({
@@ -70,11 +80,11 @@ export function resolveTarget<Entity>(owner: string, options: TargetOptions<Enti
   }
 }
 
-function rulesOfField<Entity>(
+function fieldOf<Entity>(
   owner: string,
   options: TargetOptions<Entity>,
   into: readonly [FieldOwner<Entity>, string],
-): FileRules {
+): FileField {
   for (const name of Object.keys(fileRuleChecks)) {
     if (!narrowing.includes(name) && options[name as keyof FileRules] !== undefined) {
       throw new ConfigurationError(
@@ -83,7 +93,7 @@ function rulesOfField<Entity>(
       )
     }
   }
-  return findField(into[0] as FieldOwner<never>, into[1]).rules
+  return findField(into[0] as FieldOwner<never>, into[1])
 }
 
 async function paramsOf(

@@ -30,6 +30,7 @@ const statusByCode: Record<S3FileErrorCode, number> = {
   'body-consumed': 500,
   'object-not-found': 404,
   'key-taken': 409,
+  'file-gone': 409,
   'storage-refused': 502,
   'storage-failed': 502,
   'storage-unreachable': 502,
@@ -42,6 +43,8 @@ const statusByCode: Record<S3FileErrorCode, number> = {
   'invalid-key': 500,
   'invalid-value': 500,
   'invalid-record': 500,
+  'unknown-layout': 500,
+  'journal-failed': 503,
 }
 
 describe('an error', () => {

@@ -9,7 +9,7 @@ import {
 } from '../../src/core/file-field.ts'
 
 function field(label: string): FileField {
-  return { label, layout: 'json', rules: {} }
+  return { label, layout: 'json', isMultiple: false, onReplace: 'delete', onRemove: 'delete', rules: {} }
 }
 
 function find(owner: unknown, property: string): FileField {

@@ -23,6 +23,9 @@ describe('@S3FileField()', () => {
     expect(findField(Entity as never, 'file')).toEqual({
       label: 'Entity.file',
       layout: 'json',
+      isMultiple: false,
+      onReplace: 'delete',
+      onRemove: 'delete',
       rules,
     })
   })

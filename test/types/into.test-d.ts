@@ -19,6 +19,7 @@ declare class Document extends Base {
   cover: S3File
   title: string | null
   pages: S3File[]
+  tags: string[]
   nothing: null
   get downloadUrl(): Promise<string> | undefined
 }
@@ -36,14 +37,15 @@ export async function takesFilePropertiesOfTheEntity(): Promise<void> {
     await uploadFormFromRequest(request, { into: [Document, 'cover'] }),
   ).toEqualTypeOf<UploadedForm>()
   expectTypeOf(await uploadFromStream(bytes, { into: [Document, 'scan'] })).toEqualTypeOf<S3File>()
+  expectTypeOf(await uploadFromRequest(request, { into: [Document, 'pages'] })).toEqualTypeOf<S3File>()
   await uploadFromRequest(request, { into: [Document, 'file'], maxSizeBytes: 5, accept: ['image/*'] })
 }
 
 export async function takesNoOtherPropertiesOfTheEntity(): Promise<void> {
   // @ts-expect-error A text is no file.
   await uploadFromRequest(request, { into: [Document, 'title'] })
-  // @ts-expect-error A list of files is no file.
-  await uploadFromRequest(request, { into: [Document, 'pages'] })
+  // @ts-expect-error A list of texts is no list of files.
+  await uploadFromRequest(request, { into: [Document, 'tags'] })
   // @ts-expect-error Null alone is no file.
   await uploadFromRequest(request, { into: [Document, 'nothing'] })
   // @ts-expect-error An accessor of something else is no file.

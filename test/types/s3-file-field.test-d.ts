@@ -20,6 +20,12 @@ export class Accepted {
 
   @S3FileField({ keyPrefix: 'documents', key: ({ name, extension }) => `${name}.${extension}` })
   named!: S3File
+
+  @S3FileField({ multiple: true })
+  list!: S3File[]
+
+  @S3FileField({ multiple: true, nullable: true })
+  listOrNull!: S3File[] | null
 }
 
 export class Refused {
@@ -31,9 +37,13 @@ export class Refused {
   @S3FileField()
   lazy!: Promise<S3File>
 
-  // @ts-expect-error A list needs an entity of its own.
+  // @ts-expect-error A list says so: `multiple: true`.
   @S3FileField()
   list!: S3File[]
+
+  // @ts-expect-error With `multiple: true` it is a list.
+  @S3FileField({ multiple: true })
+  single!: S3File
 
   // @ts-expect-error Something may be in it that is no file.
   @S3FileField()

@@ -12,6 +12,9 @@ class Document {
 registerField(Document, 'file', {
   label: 'Document.file',
   layout: 'json',
+  isMultiple: false,
+  onReplace: 'delete',
+  onRemove: 'delete',
   rules: {
     storage: 'archive',
     keyPrefix: 'documents',

@@ -1,0 +1,125 @@
+import type { DataSource } from 'typeorm'
+import type { ObjectRef } from '../core/object-ref.js'
+import { sharedState } from '../core/shared-state.js'
+import { type Claim, FileJournal } from './file-journal.js'
+import { lifecycleOf } from './lifecycle-options.js'
+import { removeObjects } from './object-remover.js'
+import { workOff } from './work-off.js'
+
+/** Entries or objects that are worked on at once. */
+const batchSize = 1000
+
+const queues = sharedState('cleanup', () => new Map<DataSource, CleanupQueue>())
+
+/**
+ * Deletes in the background what transactions have left to delete: `save()` does not wait for S3, and no connection of
+ * the database is held meanwhile. The journal's entries decide where there is one; what is queued here is only a hint.
+ */
+export class CleanupQueue {
+  readonly #dataSource: DataSource
+  #ids: string[] = []
+  #released: ObjectRef[] = []
+  #objects: ObjectRef[] = []
+  #running: Promise<void> | undefined
+
+  constructor(dataSource: DataSource) {
+    this.#dataSource = dataSource
+  }
+
+  static of(dataSource: DataSource): CleanupQueue {
+    let queue = queues.get(dataSource)
+    if (queue === undefined) {
+      queue = new CleanupQueue(dataSource)
+      queues.set(dataSource, queue)
+    }
+    return queue
+  }
+
+  /** Entries of the journal. */
+  addEntries(ids: string[]): void {
+    this.#ids.push(...ids)
+    this.#wake()
+  }
+
+  /** Objects that triggers have written entries for. */
+  addReleased(objects: ObjectRef[]): void {
+    this.#released.push(...objects)
+    this.#wake()
+  }
+
+  /** Objects without an entry. */
+  addObjects(objects: ObjectRef[]): void {
+    this.#objects.push(...objects)
+    this.#wake()
+  }
+
+  /** Resolves when nothing is left to do. */
+  async settled(): Promise<void> {
+    while (this.#running !== undefined) await this.#running
+  }
+
+  #wake(): void {
+    this.#running ??= this.#work().finally(() => {
+      this.#running = undefined
+      if (this.#isIdle()) queues.delete(this.#dataSource)
+      else this.#wake()
+    })
+  }
+
+  #isIdle(): boolean {
+    return this.#ids.length + this.#released.length + this.#objects.length === 0
+  }
+
+  async #work(): Promise<void> {
+    // What is committed in the same breath goes in the same batch, and the connection is back in its pool.
+    await new Promise((resolve) => setImmediate(resolve))
+    const journal = FileJournal.of(this.#dataSource)
+    while (!this.#isIdle()) {
+      const ids = this.#ids.splice(0, batchSize)
+      if (ids.length > 0) await this.#attempt(() => this.#workOff(journal, { ids }))
+      const released = this.#released.splice(0, batchSize)
+      if (released.length > 0) await this.#attempt(() => this.#workOff(journal, { released }))
+      const objects = this.#objects.splice(0, batchSize)
+      if (objects.length === 0) continue
+      await this.#attempt(async () => this.#tell((await removeObjects(this.#dataSource, objects)).failed))
+    }
+  }
+
+  async #workOff(journal: FileJournal | undefined, claim: Claim): Promise<void> {
+    if (journal === undefined) return
+    const { outcome } = await workOff(journal, claim, true)
+    this.#tell(outcome.failed)
+  }
+
+  async #attempt(work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      this.#report(error, undefined)
+    }
+  }
+
+  #tell(failed: { item: ObjectRef; error: unknown }[]): void {
+    for (const { item, error } of failed) this.#report(error, { storage: item.storage, key: item.key })
+  }
+
+  #report(error: unknown, object: ObjectRef | undefined): void {
+    try {
+      lifecycleOf(this.#dataSource).onCleanupError(error, object)
+    } catch (failure) {
+      process.emitWarning(`onCleanupError failed: ${failure}`, { code: 'S3FILE_CLEANUP' })
+    }
+  }
+}
+
+/**
+ * Resolves when all objects that committed or rolled back transactions have left to delete are deleted, or have failed
+ * to be: for tests, before a process ends, and before the answer of a function that is frozen afterwards.
+ * `dataSource.destroy()` waits for it too.
+ *
+ * @param dataSource the one to wait for. @default all
+ */
+export async function filesSettled(dataSource?: DataSource): Promise<void> {
+  const waitedFor = [...queues].filter(([owner]) => dataSource === undefined || owner === dataSource)
+  await Promise.all(waitedFor.map(([, queue]) => queue.settled()))
+}

@@ -1,0 +1,119 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { DataSource } from 'typeorm'
+import { ConfigurationError } from '../core/errors.js'
+import { checkOptions, option } from '../core/options.js'
+import { FileJournal } from './file-journal.js'
+import { lifecycleOf } from './lifecycle-options.js'
+import { workOff } from './work-off.js'
+
+export interface FileJanitorOptions {
+  /** Entries that are taken at once, 1 to 1,000. @default 1000 */
+  batchSize?: number
+  /** How long `start()` waits when nothing is due. @default 60 */
+  intervalSeconds?: number
+  /** How long the objects that rows let go stay. @default that of the DataSource's `S3FileSubscriber` */
+  deleteAfterSeconds?: number
+  /** Called after each batch with what the run has done so far. */
+  onProgress?: (report: JanitorReport) => void
+  /** Called when a run of `start()` fails as a whole, for instance because the database is away. @default a warning */
+  onError?: (error: unknown) => void
+}
+
+/** What a run has done with the entries of the journal. */
+export interface JanitorReport {
+  /** Entries whose object is deleted. */
+  deleted: number
+  /** Entries whose object a row refers to; it stays. */
+  kept: number
+  /** Entries that are to be tried again later; each has its last error. */
+  failed: number
+  /** Multipart uploads that were aborted. */
+  abortedUploads: number
+}
+
+const checks = {
+  batchSize: option.integer(1, 1000),
+  intervalSeconds: option.integer(1),
+  deleteAfterSeconds: option.integer(0),
+  onProgress: option.function,
+  onError: option.function,
+}
+
+/**
+ * Works off the file journal of a DataSource: deletes the objects that no row refers to any more, aborts stale multipart
+ * uploads, tries again what failed. Any number of them may run at once, in any number of processes.
+ */
+export class FileJanitor {
+  readonly #dataSource: DataSource
+  readonly #options: FileJanitorOptions
+  #stop: AbortController | undefined
+  #running: Promise<void> = Promise.resolve()
+
+  /** @throws ConfigurationError `unknown-option`, `invalid-option`. */
+  constructor(dataSource: DataSource, options: FileJanitorOptions = {}) {
+    checkOptions('FileJanitor', options, checks)
+    this.#dataSource = dataSource
+    this.#options = options
+  }
+
+  /**
+   * Works off all that is due.
+   *
+   * @throws ConfigurationError `invalid-option` without `FileJournalEntry`; JournalError `journal-failed` when the
+   *   journal cannot be read. What S3 refuses is counted as failed, not thrown.
+   */
+  async runOnce(signal?: AbortSignal): Promise<JanitorReport> {
+    const journal = FileJournal.of(this.#dataSource)
+    if (journal === undefined) {
+      throw new ConfigurationError(
+        'invalid-option',
+        'FileJanitor: the DataSource has no FileJournalEntry among its entities, or is not initialized yet',
+      )
+    }
+    const { batchSize = 1000, onProgress } = this.#options
+    const deleteAfterSeconds =
+      this.#options.deleteAfterSeconds ?? lifecycleOf(this.#dataSource).deleteAfterSeconds
+    const report: JanitorReport = { deleted: 0, kept: 0, failed: 0, abortedUploads: 0 }
+    let taken = batchSize
+    while (taken === batchSize && !signal?.aborted) {
+      const { entries, outcome } = await workOff(journal, { limit: batchSize, deleteAfterSeconds })
+      taken = entries
+      report.deleted += outcome.deleted.length
+      report.kept += outcome.kept.length
+      report.failed += outcome.failed.length
+      report.abortedUploads += outcome.abortedUploads
+      if (taken > 0) onProgress?.({ ...report })
+    }
+    return report
+  }
+
+  /** Runs until `stop()`: at once, and then each `intervalSeconds`. Does not keep the process alive. */
+  start(): void {
+    if (this.#stop !== undefined) return
+    this.#stop = new AbortController()
+    this.#running = this.#loop(this.#stop.signal)
+  }
+
+  /** Resolves when the batch that is being worked on is done. */
+  async stop(): Promise<void> {
+    this.#stop?.abort()
+    this.#stop = undefined
+    await this.#running
+  }
+
+  async #loop(signal: AbortSignal): Promise<void> {
+    const { intervalSeconds = 60, onError = warn } = this.#options
+    while (!signal.aborted) {
+      try {
+        await this.runOnce(signal)
+      } catch (error) {
+        onError(error)
+      }
+      await sleep(intervalSeconds * 1000, undefined, { signal, ref: false }).catch(() => undefined)
+    }
+  }
+}
+
+function warn(error: unknown): void {
+  process.emitWarning(`the file janitor failed: ${error}`, { code: 'S3FILE_JANITOR' })
+}

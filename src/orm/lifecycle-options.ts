@@ -1,0 +1,58 @@
+import type { DataSource } from 'typeorm'
+import type { ObjectRef } from '../core/object-ref.js'
+import { option } from '../core/options.js'
+
+export interface LifecycleOptions {
+  /**
+   * How long the object of a file that a row let go stays, so that a restored backup of the database still finds its
+   * files. Needs `FileJournalEntry` and a `FileJanitor` when it is more than 0. @default 0
+   */
+  deleteAfterSeconds?: number
+  /** How long an upload may wait for its row, with `FileJournalEntry`. @default 86_400 (a day) */
+  keepUnsavedSeconds?: number
+  /**
+   * What becomes of an upload whose transaction is rolled back: `keep` leaves it for another try of the transaction,
+   * and to the journal once `keepUnsavedSeconds` are over. @default 'delete'
+   */
+  onRollback?: 'delete' | 'keep'
+  /**
+   * Told of each object that could not be deleted; with `FileJournalEntry` the janitor tries again.
+   * @default a warning of the process
+   */
+  onCleanupError?: (error: unknown, object: ObjectRef | undefined) => void
+}
+
+export const lifecycleChecks = {
+  deleteAfterSeconds: option.integer(0),
+  keepUnsavedSeconds: option.integer(60),
+  onRollback: option.oneOf('delete', 'keep'),
+  onCleanupError: option.function,
+}
+
+export type Lifecycle = Required<LifecycleOptions>
+
+export function resolveLifecycle(options: LifecycleOptions): Lifecycle {
+  return {
+    deleteAfterSeconds: options.deleteAfterSeconds ?? 0,
+    keepUnsavedSeconds: options.keepUnsavedSeconds ?? 86_400,
+    onRollback: options.onRollback ?? 'delete',
+    onCleanupError: options.onCleanupError ?? warnOfCleanup,
+  }
+}
+
+/** Where a subscriber keeps its settings: of another copy of the package, perhaps. */
+export const lifecycleOfSubscriber = Symbol.for('typeorm-s3-file.lifecycle')
+
+/** The settings of the DataSource's `S3FileSubscriber`, or the defaults where it has none. */
+export function lifecycleOf(dataSource: DataSource): Lifecycle {
+  for (const subscriber of dataSource.subscribers as { [lifecycleOfSubscriber]?: Lifecycle }[]) {
+    const lifecycle = subscriber[lifecycleOfSubscriber]
+    if (lifecycle !== undefined) return lifecycle
+  }
+  return resolveLifecycle({})
+}
+
+function warnOfCleanup(error: unknown, object: ObjectRef | undefined): void {
+  const what = object === undefined ? 'files' : `object '${object.key}' of storage '${object.storage}'`
+  process.emitWarning(`could not clean up ${what}: ${error}`, { code: 'S3FILE_CLEANUP' })
+}

@@ -1,0 +1,131 @@
+import type { QueryRunner } from 'typeorm'
+import { type ObjectRef, refId } from '../core/object-ref.js'
+import type { S3File } from '../core/s3-file.js'
+import { sharedState } from '../core/shared-state.js'
+
+/** What a row let go; with a journal, under the entry that says so. */
+export interface Release extends ObjectRef {
+  entryId: string | undefined
+}
+
+/** What happened to files at one level: in the transaction, or within a savepoint of it. */
+interface Level {
+  /** Uploads that were given to a row, whether or not the statement then succeeded. */
+  offered: Set<S3File>
+  /** Uploads that a row refers to, or may do. */
+  attached: Set<S3File>
+  released: Release[]
+  /** Uploads of savepoints that were rolled back. */
+  undone: Set<S3File>
+  /** What was written in this transaction and is to be written again when it is rolled back. */
+  onUndo: (() => Promise<void>)[]
+}
+
+const filesByRunner = sharedState('transactions', () => new WeakMap<QueryRunner, TransactionFiles>())
+
+/**
+ * What the transaction of one query runner does to files, level by level. TypeORM broadcasts commit and rollback for
+ * savepoints too, so a level is handed down to the one below it; only what the lowest one has counts.
+ */
+export class TransactionFiles {
+  /** Whether COMMIT was sent: if no answer comes, nobody knows. */
+  isCommitTried = false
+  readonly #runner: QueryRunner
+  readonly #levels: Level[] = []
+
+  private constructor(runner: QueryRunner) {
+    this.#runner = runner
+  }
+
+  static of(runner: QueryRunner): TransactionFiles {
+    let files = filesByRunner.get(runner)
+    if (files === undefined) {
+      files = new TransactionFiles(runner)
+      filesByRunner.set(runner, files)
+    }
+    return files
+  }
+
+  static find(runner: QueryRunner): TransactionFiles | undefined {
+    return filesByRunner.get(runner)
+  }
+
+  /** The transaction is over, or a new one has begun on its connection. */
+  static forget(runner: QueryRunner): void {
+    filesByRunner.delete(runner)
+  }
+
+  offer(files: Iterable<S3File>): void {
+    for (const file of files) this.#top().offered.add(file)
+  }
+
+  attach(files: Iterable<S3File>): void {
+    for (const file of files) this.#top().attached.add(file)
+  }
+
+  release(released: Release[]): void {
+    this.#top().released.push(...released)
+  }
+
+  onUndo(write: () => Promise<void>): void {
+    this.#top().onUndo.push(write)
+  }
+
+  /** A savepoint was released: what it did is now its parent's. */
+  releaseSavepoint(): void {
+    const above = this.#takeAbove()
+    if (above === undefined) return
+    const top = this.#top()
+    for (const file of above.offered) top.offered.add(file)
+    for (const file of above.attached) top.attached.add(file)
+    for (const file of above.undone) top.undone.add(file)
+    top.released.push(...above.released)
+    top.onUndo.push(...above.onUndo)
+  }
+
+  /** A savepoint was rolled back: what it did is undone, whatever becomes of its parent. */
+  rollBackSavepoint(): (() => Promise<void>)[] {
+    const above = this.#takeAbove()
+    if (above === undefined) return []
+    const top = this.#top()
+    for (const file of [...above.offered, ...above.attached, ...above.undone]) top.undone.add(file)
+    return above.onUndo
+  }
+
+  /** What a COMMIT settles: uploads that rows refer to now, uploads that none does, and objects that were let go. */
+  committed(): { attached: Set<S3File>; unused: S3File[]; released: Release[] } {
+    const { offered, attached, undone, released } = this.#levels[0] ?? newLevel()
+    const kept = new Set([...attached].map(refId))
+    const unused = [...new Set([...offered, ...undone])].filter((file) => !kept.has(refId(file)))
+    return { attached, unused, released }
+  }
+
+  /** What a rollback of the whole transaction leaves without a row. */
+  rolledBack(): { unused: S3File[]; onUndo: (() => Promise<void>)[] } {
+    const unused = new Set<S3File>()
+    for (const { offered, attached, undone } of this.#levels) {
+      for (const file of [...offered, ...attached, ...undone]) unused.add(file)
+    }
+    return { unused: [...unused], onUndo: this.#levels.flatMap(({ onUndo }) => onUndo) }
+  }
+
+  #top(): Level {
+    const depth = Math.max(depthOf(this.#runner), 1)
+    while (this.#levels.length < depth) this.#levels.push(newLevel())
+    return this.#levels[depth - 1] as Level
+  }
+
+  /** The level that has just ended. */
+  #takeAbove(): Level | undefined {
+    return this.#levels.splice(depthOf(this.#runner))[0]
+  }
+}
+
+/** How many transactions deep a query runner is: 1 in a transaction, 2 in a savepoint of it. */
+export function depthOf(runner: QueryRunner): number {
+  return (runner as unknown as { transactionDepth: number }).transactionDepth
+}
+
+function newLevel(): Level {
+  return { offered: new Set(), attached: new Set(), released: [], undone: new Set(), onUndo: [] }
+}
