@@ -3,7 +3,6 @@ import express, { type ErrorRequestHandler, type Express } from 'express'
 import { type DataSource, EntityNotFoundError } from 'typeorm'
 import { isS3FileError, uploadFromRequest, withUrls } from 'typeorm-s3-file'
 import { Document } from './document.js'
-import { removeWithFile, saveWithFile } from './keep-file.js'
 
 const publicFolder = fileURLToPath(new URL('../public', import.meta.url))
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
@@ -23,21 +22,21 @@ export function createApp(dataSource: DataSource): Express {
   })
 
   app.post('/documents', async (req, res) => {
-    const file = await uploadFromRequest(req, { into: [Document, 'file'], field: 'file' })
     const document = documents.create()
-    await saveWithFile(documents, document, file)
+    document.file = await uploadFromRequest(req, { into: [Document, 'file'], field: 'file' })
+    await documents.save(document)
     res.status(201).json(await withUrls(document))
   })
 
   app.post('/documents/:id/file', async (req, res) => {
     const document = await documents.findOneByOrFail({ id: req.params.id })
-    const file = await uploadFromRequest(req, { into: [Document, 'file'], field: 'file' })
-    await saveWithFile(documents, document, file)
+    document.file = await uploadFromRequest(req, { into: [Document, 'file'], field: 'file' })
+    await documents.save(document) // The old object goes after COMMIT.
     res.json(await withUrls(document))
   })
 
   app.delete('/documents/:id', async (req, res) => {
-    await removeWithFile(documents, await documents.findOneByOrFail({ id: req.params.id }))
+    await documents.remove(await documents.findOneByOrFail({ id: req.params.id }))
     res.status(204).end()
   })
 

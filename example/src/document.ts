@@ -1,7 +1,10 @@
 import { CreateDateColumn, Entity, PrimaryGeneratedColumn } from 'typeorm'
-import { type S3File, S3FileField } from 'typeorm-s3-file'
+import { FileJournalEntry, type S3File, S3FileField } from 'typeorm-s3-file'
 
-// A table name of its own: `synchronize` must not meet somebody's table in a database that was there before.
+// Table names of their own: `synchronize` must not meet somebody's table in a database that was there before.
+@Entity('typeorm_s3_file_demo_journal')
+export class Journal extends FileJournalEntry {}
+
 @Entity('typeorm_s3_file_demo')
 export class Document {
   @PrimaryGeneratedColumn('uuid')

@@ -2,10 +2,10 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { S3Client } from '@aws-sdk/client-s3'
 import { DataSource } from 'typeorm'
-import { configureStorages, S3FileSubscriber, S3Storage } from 'typeorm-s3-file'
+import { configureStorages, FileJanitor, S3FileSubscriber, S3Storage } from 'typeorm-s3-file'
 import { createApp } from './app.js'
 import { createBucketIfMissing } from './bucket.js'
-import { Document } from './document.js'
+import { Document, Journal } from './document.js'
 import { makeRoundTrip } from './round-trip.js'
 import { watchParts } from './sent-parts.js'
 import { loadSettings } from './settings.js'
@@ -18,11 +18,13 @@ configureStorages({ default: new S3Storage({ bucket, client }) })
 
 const dataSource = new DataSource({
   ...database,
-  entities: [Document],
+  entities: [Document, Journal],
   subscribers: [S3FileSubscriber],
   synchronize: true,
 })
 await dataSource.initialize()
+const janitor = new FileJanitor(dataSource)
+janitor.start()
 
 const server = createApp(dataSource).listen(port, '127.0.0.1')
 // Node would end a request after five minutes, which a large file may take. A connection on which nothing moves
@@ -44,6 +46,7 @@ if (process.argv.includes('--once')) {
 async function stop(): Promise<void> {
   server.close()
   server.closeAllConnections()
+  await janitor.stop()
   await dataSource.destroy()
   stopServers()
 }

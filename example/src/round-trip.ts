@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { DataSource } from 'typeorm'
+import { filesSettled } from 'typeorm-s3-file'
 
 interface DocumentJson {
   id: string
@@ -37,6 +38,7 @@ export async function makeRoundTrip(
   expect(received === sha256(content), 'the download is not what was sent')
 
   await request('DELETE', `${address}/documents/${document.id}`)
+  await filesSettled(dataSource) // The object goes after COMMIT, and no request waits for it.
   const afterwards = await fetch(document.file.url)
   expect(afterwards.status === 404, `the URL of the deleted document answered ${afterwards.status}`)
   console.log('Sent, stored, downloaded and deleted: all as it should be.')

@@ -1,5 +1,5 @@
 import type { DataSource } from 'typeorm'
-import type { ObjectRef } from '../core/object-ref.js'
+import { type ObjectRef, refId } from '../core/object-ref.js'
 import { sharedState } from '../core/shared-state.js'
 import { type Claim, FileJournal } from './file-journal.js'
 import { lifecycleOf } from './lifecycle-options.js'
@@ -20,6 +20,7 @@ export class CleanupQueue {
   #ids: string[] = []
   #released: ObjectRef[] = []
   #objects: ObjectRef[] = []
+  readonly #doomed = new Set<string>()
   #running: Promise<void> | undefined
 
   constructor(dataSource: DataSource) {
@@ -27,12 +28,7 @@ export class CleanupQueue {
   }
 
   static of(dataSource: DataSource): CleanupQueue {
-    let queue = queues.get(dataSource)
-    if (queue === undefined) {
-      queue = new CleanupQueue(dataSource)
-      queues.set(dataSource, queue)
-    }
-    return queue
+    return queues.get(dataSource) ?? new CleanupQueue(dataSource)
   }
 
   /** Entries of the journal. */
@@ -49,8 +45,14 @@ export class CleanupQueue {
 
   /** Objects without an entry. */
   addObjects(objects: ObjectRef[]): void {
+    for (const object of objects) this.#doomed.add(refId(object))
     this.#objects.push(...objects)
     this.#wake()
+  }
+
+  /** Whether an object without an entry is about to be deleted. */
+  hasObject(object: ObjectRef): boolean {
+    return this.#doomed.has(refId(object))
   }
 
   /** Resolves when nothing is left to do. */
@@ -59,6 +61,8 @@ export class CleanupQueue {
   }
 
   #wake(): void {
+    if (this.#isIdle()) return
+    queues.set(this.#dataSource, this)
     this.#running ??= this.#work().finally(() => {
       this.#running = undefined
       if (this.#isIdle()) queues.delete(this.#dataSource)
@@ -82,6 +86,7 @@ export class CleanupQueue {
       const objects = this.#objects.splice(0, batchSize)
       if (objects.length === 0) continue
       await this.#attempt(async () => this.#tell((await removeObjects(this.#dataSource, objects)).failed))
+      for (const object of objects) this.#doomed.delete(refId(object))
     }
   }
 

@@ -15,7 +15,7 @@ import type { S3File } from '../core/s3-file.js'
 import { sharedState } from '../core/shared-state.js'
 import { getStorage } from '../core/storage-registry.js'
 import { freshUploadOf, type LedgerEntry, type UploadLedger } from '../core/upload-ledger.js'
-import { type FileJournalEntry, journalBrand } from './file-journal-entry.js'
+import { type FileJournalEntry, iso, journalBrand, newEntry } from './file-journal-entry.js'
 import { dialectOf } from './file-sql.js'
 import { lifecycleOf } from './lifecycle-options.js'
 import { TransactionFiles } from './transaction-files.js'
@@ -34,11 +34,11 @@ const journals = sharedState('journals', () => new WeakMap<DataSource, FileJourn
 /** The journal's statements. An object has at most a few entries; none of them is ever the only reason to delete it. */
 export class FileJournal implements UploadLedger {
   readonly dataSource: DataSource
-  readonly #metadata: EntityMetadata
+  readonly metadata: EntityMetadata
 
   private constructor(dataSource: DataSource, metadata: EntityMetadata) {
     this.dataSource = dataSource
-    this.#metadata = metadata
+    this.metadata = metadata
   }
 
   /** The journal of a DataSource that has the entity. */
@@ -95,7 +95,7 @@ export class FileJournal implements UploadLedger {
     for (const file of attached) {
       const upload = freshUploadOf(file)
       if (upload === undefined) await this.#attachAgain(manager, file)
-      else if (upload.entry !== undefined) own.push({ id: this.#ownEntry(file, upload.entry), file })
+      else if (upload.entry !== undefined) own.push({ id: this.ownId(file, upload.entry), file })
     }
     const [first] = own
     const [object] = released
@@ -204,9 +204,15 @@ export class FileJournal implements UploadLedger {
     await this.#delete(manager, { storage, key, claimedUntil: IsNull() })
     const claimed = await manager.find(this.#target, { where: { storage, key } })
     if (claimed.some((entry) => refId(entry) === refId(file))) throw fileGone(file)
+    await assertExists(file)
   }
 
-  #ownEntry(file: S3File, entry: LedgerEntry): string {
+  /**
+   * The id of an upload's entry in this journal.
+   *
+   * @throws ConfigurationError `invalid-value` for an upload under the journal of another DataSource.
+   */
+  ownId(file: S3File, entry: LedgerEntry): string {
     if (entry.ledger !== this) {
       throw new ConfigurationError(
         'invalid-value',
@@ -222,7 +228,7 @@ export class FileJournal implements UploadLedger {
     const left = await manager.find(this.#target, { where: { id: In(own.map(({ id }) => id)) } })
     for (const { id, file } of own) {
       if (left.some((entry) => entry.id === id)) throw fileGone(file)
-      if ((await getStorage(file.storage).stat(file.key)) === null) throw fileGone(file)
+      await assertExists(file)
     }
   }
 
@@ -242,7 +248,7 @@ export class FileJournal implements UploadLedger {
   }
 
   get #target() {
-    return this.#metadata.target as typeof FileJournalEntry
+    return this.metadata.target as typeof FileJournalEntry
   }
 
   async #insert(entries: FileJournalEntry[], manager?: EntityManager): Promise<void> {
@@ -357,42 +363,23 @@ export function fileJournal(dataSource: DataSource): UploadLedger {
   return journal
 }
 
-function newEntry(
-  reason: FileJournalEntry['reason'],
-  { storage, key }: ObjectRef,
-  now: number,
-): FileJournalEntry {
-  return {
-    id: randomUUID(),
-    reason,
-    storage,
-    key,
-    uploadId: null,
-    since: iso(now),
-    dueAt: iso(now),
-    claimedUntil: null,
-    claimedBy: null,
-    attempts: 0,
-    lastError: null,
-  }
-}
-
 /** Half a minute, twice as long each time, a day at most. */
 function backoffSeconds(attempts: number): number {
   return Math.min(30 * 2 ** (attempts - 1), 86_400)
 }
 
-function iso(milliseconds: number): string {
-  return new Date(milliseconds).toISOString()
-}
-
-function fileGone(file: S3File): UploadError {
+export function fileGone(file: S3File): UploadError {
   return new UploadError(
     'file-gone',
     `the object of '${file.name}' was deleted, or is about to be: it was discarded, its transaction was rolled back, ` +
       'or it was not saved in time',
     { context: { storage: file.storage, key: file.key } },
   )
+}
+
+/** @throws UploadError `file-gone`. */
+export async function assertExists(file: S3File): Promise<void> {
+  if ((await getStorage(file.storage).stat(file.key)) === null) throw fileGone(file)
 }
 
 /** @throws UploadError `file-gone` for a file that this process has given up. */

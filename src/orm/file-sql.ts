@@ -41,6 +41,11 @@ export function tableName(dataSource: DataSource, { tablePath }: EntityMetadata)
     .join('.')
 }
 
+/** What locks the rows that a SELECT finds until the transaction ends. SQLite locks the whole database by itself. */
+export function lockClause(dataSource: DataSource): string {
+  return dialectOf(dataSource) === 'sqlite' ? '' : ' FOR UPDATE'
+}
+
 /** How to say in SQL which objects a row refers to. */
 export interface RowRefs {
   /** Expressions; null where the row refers to none. */

@@ -12,6 +12,8 @@ interface WantedRow {
   columns: Set<FileColumn>
   /** The entity that TypeORM has loaded of the row before the transaction. */
   loaded: ObjectLiteral
+  /** What makes reading needless, when it succeeds. */
+  shortcut: (() => Promise<boolean>) | undefined
 }
 
 /**
@@ -28,13 +30,22 @@ export class RowReader {
     this.#runner = runner
   }
 
-  /** Rows that are asked for in the same breath are read with one statement for each entity. */
-  read(metadata: EntityMetadata, columns: Iterable<FileColumn>, loaded: ObjectLiteral): Promise<void> {
-    this.#wanted.push({ metadata, columns: new Set(columns), loaded })
+  /**
+   * Rows that are asked for in the same breath are read with one statement for each entity; one that is asked for alone
+   * may do with its shortcut.
+   */
+  read(
+    metadata: EntityMetadata,
+    columns: Iterable<FileColumn>,
+    loaded: ObjectLiteral,
+    shortcut?: () => Promise<boolean>,
+  ): Promise<void> {
+    this.#wanted.push({ metadata, columns: new Set(columns), loaded, shortcut })
     this.#reading ??= Promise.resolve().then(async () => {
       const wanted = this.#wanted
       this.#wanted = []
       this.#reading = undefined
+      if (wanted.length === 1 && (await wanted[0]?.shortcut?.())) return
       for (const metadata of new Set(wanted.map((row) => row.metadata))) {
         await this.#readRows(
           metadata,

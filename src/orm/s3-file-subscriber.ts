@@ -21,8 +21,9 @@ import { UnreadableS3File } from '../core/unreadable-s3-file.js'
 import { freshUploadOf, markGone, settleUpload } from '../core/upload-ledger.js'
 import { adaptDataSource } from './adapt-data-source.js'
 import { CleanupQueue } from './cleanup-queue.js'
+import { exchange } from './exchange.js'
 import { type FileColumn, fileColumnsOf, filesOf } from './file-columns.js'
-import { assertNotGone, FileJournal } from './file-journal.js'
+import { assertExists, assertNotGone, FileJournal, fileGone } from './file-journal.js'
 import { hasTriggers } from './installed-triggers.js'
 import {
   type Lifecycle,
@@ -46,6 +47,9 @@ interface Change {
 
 const changesByRunner = new WeakMap<QueryRunner, { changes: Change[]; written: Promise<void> }>()
 const readers = new WeakMap<QueryRunner, RowReader>()
+
+/** Rows, by what TypeORM has loaded of them, whose change the journal has noted before the statement. */
+const exchanged = new WeakMap<object, { uploads: S3File[] }>()
 
 /**
  * Goes into `DataSource.subscribers` and lets the transaction decide: the object of a file that was replaced, cleared
@@ -100,7 +104,7 @@ export class S3FileSubscriber implements EntitySubscriberInterface {
     if (columns.length === 0) return
     offer(queryRunner, uploadsOf(columns, entity))
     // Without what it was, it is a statement of the query builder.
-    if (databaseEntity) return readRow(queryRunner, metadata, columns, databaseEntity)
+    if (databaseEntity) return readRow(queryRunner, metadata, columns, databaseEntity, entity)
   }
 
   beforeRemove({ metadata, databaseEntity, queryRunner }: RemoveEvent<ObjectLiteral>): void | Promise<void> {
@@ -134,12 +138,14 @@ export class S3FileSubscriber implements EntitySubscriberInterface {
       TransactionFiles.find(queryRunner)?.attach(uploadsOf(columns, entity))
       return warnOfBulkWrite(queryRunner, metadata, 'update')
     }
+    const done = exchanged.get(databaseEntity)
     const read = readers.get(queryRunner)?.filesOf(databaseEntity)
     if (read === null) return // The row was removed meanwhile: nothing refers to what was to come into it.
     const attached: S3File[] = []
     const released: S3File[] = []
     for (const column of columns) {
-      const before = read?.get(column) ?? filesOf(column, databaseEntity) ?? []
+      // After an exchange the journal has it that the row has the upload already.
+      const before = done?.uploads ?? read?.get(column) ?? filesOf(column, databaseEntity) ?? []
       const { added, removed } = diffFiles(before, filesOf(column, entity) ?? [])
       attached.push(...added)
       if (column.field.onReplace === 'delete') released.push(...removed)
@@ -151,6 +157,7 @@ export class S3FileSubscriber implements EntitySubscriberInterface {
     const columns = fileColumnsOf(metadata).filter(({ field }) => field.onRemove === 'delete')
     if (columns.length === 0) return
     if (!databaseEntity) return warnOfBulkWrite(queryRunner, metadata, 'delete')
+    if (exchanged.has(databaseEntity)) return
     const read = readers.get(queryRunner)?.filesOf(databaseEntity)
     if (read === null) return // Somebody else has removed the row, and its files with it.
     const released = columns.flatMap((column) => read?.get(column) ?? filesOf(column, databaseEntity) ?? [])
@@ -274,6 +281,7 @@ export class S3FileSubscriber implements EntitySubscriberInterface {
       if (journal !== undefined && !isNotedByDatabase) noted.push(...gone)
       else files.release(gone.map((object) => ({ ...object, entryId: undefined })))
     }
+    if (journal === undefined) await assertThere(runner.dataSource, attached)
     const ids = (await journal?.record(runner.manager, attached, noted)) ?? []
     files.release(noted.map((object, index) => ({ ...object, entryId: ids[index] })))
     files.attach(attached.filter((file) => freshUploadOf(file) !== undefined))
@@ -303,15 +311,52 @@ function offer(runner: QueryRunner, uploads: S3File[]): void {
   if (uploads.length > 0) TransactionFiles.of(runner).offer(uploads)
 }
 
-/** Triggers see for themselves what a row had. */
+/** Without a journal: what is no upload of this process may be gone, or about to go. */
+async function assertThere(dataSource: DataSource, files: S3File[]): Promise<void> {
+  for (const file of files) {
+    if (freshUploadOf(file) !== undefined) continue
+    if (CleanupQueue.of(dataSource).hasObject(file)) throw fileGone(file)
+    await assertExists(file)
+  }
+}
+
+/** Makes sure of what a row has, under lock. Triggers see for themselves. */
 async function readRow(
   runner: QueryRunner,
   metadata: EntityMetadata,
   columns: FileColumn[],
   loaded: ObjectLiteral,
+  changed?: ObjectLiteral,
 ): Promise<void> {
-  if (FileJournal.of(runner.dataSource) !== undefined && (await hasTriggers(runner, metadata))) return
+  const journal = FileJournal.of(runner.dataSource)
+  if (journal !== undefined && (await hasTriggers(runner, metadata))) return
   const reader = readers.get(runner) ?? new RowReader(runner)
   readers.set(runner, reader)
-  await reader.read(metadata, columns, loaded)
+  const isAtomic = runner.isTransactionActive
+  const shortcut = isAtomic && journal && (() => tryExchange(journal, runner, columns, loaded, changed))
+  await reader.read(metadata, columns, loaded, shortcut || undefined)
+}
+
+/** What most changes are: one file goes, and at most one upload comes in its place. */
+async function tryExchange(
+  journal: FileJournal,
+  runner: QueryRunner,
+  columns: FileColumn[],
+  loaded: ObjectLiteral,
+  changed: ObjectLiteral | undefined,
+): Promise<boolean> {
+  const [file] = columns
+  if (file === undefined || columns.length > 1 || file.field.isMultiple) return false
+  if (changed !== undefined && file.field.onReplace === 'keep') return false
+  const [old] = filesOf(file, loaded) ?? []
+  const uploads = (changed && filesOf(file, changed)) ?? []
+  if (old === undefined) return false
+  const released = { storage: old.storage, key: old.key }
+  const entryId = await exchange(journal, runner, { file, entity: loaded }, released, uploads[0])
+  if (entryId === undefined) return false
+  const files = TransactionFiles.of(runner)
+  files.attach(uploads)
+  files.release([{ ...released, entryId }])
+  exchanged.set(loaded, { uploads })
+  return true
 }
