@@ -73,6 +73,11 @@ export function freshUploadOf(file: S3File): FreshUpload | undefined {
   return freshUploads.get(file)
 }
 
+/** Whether no committed row refers to the file yet, as far as is known. */
+export function isUpload(file: S3File): boolean {
+  return freshUploads.has(file)
+}
+
 /** A committed row refers to the file: from now on it is like any other. */
 export function settleUpload(file: S3File): void {
   freshUploads.delete(file)

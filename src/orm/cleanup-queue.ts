@@ -20,7 +20,7 @@ export class CleanupQueue {
   #ids: string[] = []
   #released: ObjectRef[] = []
   #objects: ObjectRef[] = []
-  readonly #doomed = new Set<string>()
+  readonly #deleting = new Set<string>()
   #running: Promise<void> | undefined
 
   constructor(dataSource: DataSource) {
@@ -29,6 +29,15 @@ export class CleanupQueue {
 
   static of(dataSource: DataSource): CleanupQueue {
     return queues.get(dataSource) ?? new CleanupQueue(dataSource)
+  }
+
+  /** Whether an object without an entry is being deleted, if no row refers to it. */
+  static isDeleting(dataSource: DataSource, object: ObjectRef): boolean {
+    return queues.get(dataSource)?.isDeleting(object) ?? false
+  }
+
+  isDeleting(object: ObjectRef): boolean {
+    return this.#deleting.has(refId(object))
   }
 
   /** Entries of the journal. */
@@ -45,14 +54,9 @@ export class CleanupQueue {
 
   /** Objects without an entry. */
   addObjects(objects: ObjectRef[]): void {
-    for (const object of objects) this.#doomed.add(refId(object))
+    for (const object of objects) this.#deleting.add(refId(object))
     this.#objects.push(...objects)
     this.#wake()
-  }
-
-  /** Whether an object without an entry is about to be deleted. */
-  hasObject(object: ObjectRef): boolean {
-    return this.#doomed.has(refId(object))
   }
 
   /** Resolves when nothing is left to do. */
@@ -86,7 +90,7 @@ export class CleanupQueue {
       const objects = this.#objects.splice(0, batchSize)
       if (objects.length === 0) continue
       await this.#attempt(async () => this.#tell((await removeObjects(this.#dataSource, objects)).failed))
-      for (const object of objects) this.#doomed.delete(refId(object))
+      for (const object of objects) this.#deleting.delete(refId(object))
     }
   }
 

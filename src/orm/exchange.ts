@@ -3,15 +3,42 @@ import type { ObjectRef } from '../core/object-ref.js'
 import type { S3File } from '../core/s3-file.js'
 import { freshUploadOf } from '../core/upload-ledger.js'
 import type { FileColumn } from './file-columns.js'
-import type { FileJournal } from './file-journal.js'
+import { FileJournal } from './file-journal.js'
 import { newEntry } from './file-journal-entry.js'
 import { lockClause, refsOfRow, tableName } from './file-sql.js'
+import type { RowFiles } from './row-files.js'
+import { TransactionFiles } from './transaction-files.js'
 
 /** A file column of one row. */
 export interface FileOfRow {
   file: FileColumn
-  /** Something with the row's primary key. */
-  entity: ObjectLiteral
+  /** The row's primary key, by property. */
+  id: ObjectLiteral
+}
+
+/**
+ * What most changes are: one file goes, and at most one upload comes in its place. With a journal and a transaction
+ * that takes one statement.
+ *
+ * @returns the files that the row has then, as the journal has it; undefined when it was not to be done so.
+ */
+export async function tryExchange(
+  runner: QueryRunner,
+  row: FileOfRow,
+  before: S3File[] | undefined,
+  after: S3File[],
+): Promise<RowFiles | undefined> {
+  const journal = FileJournal.of(runner.dataSource)
+  const [old] = before ?? []
+  const isPlain = before?.length === 1 && !row.file.field.isMultiple
+  if (journal === undefined || !runner.isTransactionActive || old === undefined || !isPlain) return undefined
+  const released = { storage: old.storage, key: old.key }
+  const entryId = await exchange(journal, runner, row, released, after[0])
+  if (entryId === undefined) return undefined
+  const files = TransactionFiles.of(runner)
+  files.attach(after)
+  files.release([{ ...released, entryId }])
+  return new Map([[row.file, after]])
 }
 
 /**
@@ -21,7 +48,7 @@ export interface FileOfRow {
  * @returns the id of the entry of what was let go; undefined when the row has another object by now, or the upload's
  *   entry is claimed: then nothing was written.
  */
-export async function exchange(
+async function exchange(
   journal: FileJournal,
   runner: QueryRunner,
   row: FileOfRow,
@@ -31,7 +58,7 @@ export async function exchange(
   const { id, ...rest } = newEntry('release', released)
   const ownEntry = upload && freshUploadOf(upload)?.entry
   if (upload !== undefined && ownEntry === undefined) return undefined
-  const own = upload && ownEntry && journal.ownId(upload, ownEntry)
+  const own = ownEntry?.id
   const { reason, storage, key, since, dueAt } = rest
   const values = { ...(own === undefined ? { id } : {}), reason, storage, key, since, dueAt }
 
@@ -47,7 +74,8 @@ export async function exchange(
         `SELECT ${properties.map((property) => `:${property}`).join(', ')} ${found.sql}`
       : `UPDATE ${table} SET ${properties.map((property) => `${column(property)} = :${property}`).join(', ')}, ` +
         `${column('uploadId')} = NULL ` +
-        `WHERE ${column('id')} = :own AND ${column('claimedUntil')} IS NULL AND EXISTS (SELECT 1 ${found.sql})`
+        `WHERE ${column('id')} = :own AND ${column('reason')} = 'upload' AND ${column('claimedUntil')} IS NULL ` +
+        `AND EXISTS (SELECT 1 ${found.sql})`
   const { affected } = await runner.query(
     ...driver.escapeQueryWithParameters(sql, { ...values, ...found.parameters, own }),
     true,
@@ -58,7 +86,7 @@ export async function exchange(
 /** Finds the row if it refers to that object, and locks it. */
 function selectRow(
   { dataSource }: FileJournal,
-  { file, entity }: FileOfRow,
+  { file, id }: FileOfRow,
   { storage, key }: ObjectRef,
 ): { sql: string; parameters: ObjectLiteral } {
   const { driver } = dataSource
@@ -67,7 +95,7 @@ function selectRow(
   const refs = refsOfRow(dataSource, file, 'f')
   const conditions = [`${refs.key} = :rowKey`, `${refs.storage} = :rowStorage`]
   for (const [index, column] of metadata.primaryColumns.entries()) {
-    parameters[`rowId${index}`] = driver.preparePersistentValue(column.getEntityValue(entity), column)
+    parameters[`rowId${index}`] = driver.preparePersistentValue(column.getEntityValue(id), column)
     conditions.push(`f.${driver.escape(column.databaseName)} = :rowId${index}`)
   }
   return {

@@ -29,6 +29,12 @@ export type Claim =
   | { ids: string[] }
   | { released: ObjectRef[] }
 
+/** Rows of one statement: with a parameter for each value, a database takes a few thousand. */
+const rowsPerStatement = 500
+
+/** What an entry is as long as nobody has taken it: it may have become that of another object since. */
+const openUpload = { reason: 'upload' as const, claimedUntil: IsNull() }
+
 const journals = sharedState('journals', () => new WeakMap<DataSource, FileJournal>())
 
 /** The journal's statements. An object has at most a few entries; none of them is ever the only reason to delete it. */
@@ -95,22 +101,24 @@ export class FileJournal implements UploadLedger {
     for (const file of attached) {
       const upload = freshUploadOf(file)
       if (upload === undefined) await this.#attachAgain(manager, file)
-      else if (upload.entry !== undefined) own.push({ id: this.ownId(file, upload.entry), file })
+      else if (upload.entry !== undefined) own.push({ id: upload.entry.id, file })
     }
     const [first] = own
     const [object] = released
     if (first !== undefined && object !== undefined && own.length === 1 && released.length === 1) {
       // One statement for both: the upload's entry becomes that of the object it replaces.
-      const { id: _, ...entry } = newEntry('release', object, Date.now())
-      const open = { id: first.id, claimedUntil: IsNull() }
+      const { id: _, ...entry } = newEntry('release', object)
+      const open = { id: first.id, ...openUpload }
       if ((await this.#update(manager, open, { ...entry, uploadId: null })) === 1) return [first.id]
       await this.#assertThere(manager, own)
-    } else if (own.length > 0) {
-      const open = { id: In(own.map(({ id }) => id)), claimedUntil: IsNull() }
-      if ((await this.#delete(manager, open)) < own.length) await this.#assertThere(manager, own)
+    } else {
+      for (const some of batchesOf(own)) {
+        const open = { id: In(some.map(({ id }) => id)), ...openUpload }
+        if ((await this.#delete(manager, open)) < some.length) await this.#assertThere(manager, some)
+      }
     }
-    const entries = released.map((ref) => newEntry('release', ref, Date.now()))
-    await this.#insert(entries, manager)
+    const entries = released.map((ref) => newEntry('release', ref))
+    for (const some of batchesOf(entries)) await this.#insert(some, manager)
     return entries.map(({ id }) => id)
   }
 
@@ -201,35 +209,31 @@ export class FileJournal implements UploadLedger {
   /** A file that has no entry of its own: copied from another row, taken back, or made of a record. */
   async #attachAgain(manager: EntityManager, file: S3File): Promise<void> {
     const { storage, key } = file
-    await this.#delete(manager, { storage, key, claimedUntil: IsNull() })
-    const claimed = await manager.find(this.#target, { where: { storage, key } })
-    if (claimed.some((entry) => refId(entry) === refId(file))) throw fileGone(file)
-    await assertExists(file)
-  }
-
-  /**
-   * The id of an upload's entry in this journal.
-   *
-   * @throws ConfigurationError `invalid-value` for an upload under the journal of another DataSource.
-   */
-  ownId(file: S3File, entry: LedgerEntry): string {
-    if (entry.ledger !== this) {
-      throw new ConfigurationError(
-        'invalid-value',
-        `the file '${file.name}' was uploaded under the journal of another DataSource; give the upload option ` +
-          "'journal': fileJournal(dataSource)",
-      )
-    }
-    return entry.id
+    const found = await this.#find(manager, { storage, key })
+    // A database may compare keys without regard to case.
+    const ids = found.filter((entry) => refId(entry) === refId(file)).map(({ id }) => id)
+    if (ids.length === 0) return
+    await this.#delete(manager, { id: In(ids), claimedUntil: IsNull() })
+    if ((await this.#find(manager, { id: In(ids) }, true)).length > 0) throw fileGone(file)
   }
 
   /** Some entries could not be taken: their objects are given up, or were attached before, by the same file. */
   async #assertThere(manager: EntityManager, own: { id: string; file: S3File }[]): Promise<void> {
-    const left = await manager.find(this.#target, { where: { id: In(own.map(({ id }) => id)) } })
+    const left = await this.#find(manager, { id: In(own.map(({ id }) => id)) }, true)
     for (const { id, file } of own) {
-      if (left.some((entry) => entry.id === id)) throw fileGone(file)
-      await assertExists(file)
+      if (left.some((entry) => entry.id === id && refId(entry) === refId(file))) throw fileGone(file)
+      if ((await getStorage(file.storage).stat(file.key)) === null) throw fileGone(file)
     }
+  }
+
+  /** `isLatest`: as committed by now, also where a transaction goes on seeing what there was when it began. */
+  #find(manager: EntityManager, where: object, isLatest = false): Promise<FileJournalEntry[]> {
+    const isStale =
+      dialectOf(this.dataSource) === 'mysql' && manager.queryRunner?.isTransactionActive === true
+    return manager.find(this.#target, {
+      where,
+      ...(isLatest && isStale ? { lock: { mode: 'pessimistic_write' } } : {}),
+    })
   }
 
   #knowsSkipLocked(): boolean {
@@ -363,6 +367,14 @@ export function fileJournal(dataSource: DataSource): UploadLedger {
   return journal
 }
 
+function batchesOf<Item>(items: Item[]): Item[][] {
+  const batches: Item[][] = []
+  for (let start = 0; start < items.length; start += rowsPerStatement) {
+    batches.push(items.slice(start, start + rowsPerStatement))
+  }
+  return batches
+}
+
 /** Half a minute, twice as long each time, a day at most. */
 function backoffSeconds(attempts: number): number {
   return Math.min(30 * 2 ** (attempts - 1), 86_400)
@@ -377,12 +389,19 @@ export function fileGone(file: S3File): UploadError {
   )
 }
 
-/** @throws UploadError `file-gone`. */
-export async function assertExists(file: S3File): Promise<void> {
-  if ((await getStorage(file.storage).stat(file.key)) === null) throw fileGone(file)
-}
-
-/** @throws UploadError `file-gone` for a file that this process has given up. */
-export function assertNotGone(file: S3File): void {
-  if (freshUploadOf(file)?.isGone) throw fileGone(file)
+/**
+ * Whether a row of that DataSource may come to refer to an upload.
+ *
+ * @throws UploadError `file-gone` for a file that this process has given up; ConfigurationError `invalid-value` for one
+ *   that another DataSource's journal would delete in the end.
+ */
+export function assertSavable(dataSource: DataSource, file: S3File): void {
+  const upload = freshUploadOf(file)
+  if (upload?.isGone) throw fileGone(file)
+  if (upload?.entry === undefined || upload.entry.ledger === FileJournal.of(dataSource)) return
+  throw new ConfigurationError(
+    'invalid-value',
+    `the file '${file.name}' was uploaded under the journal of another DataSource; upload it with 'into' a field that ` +
+      "is saved here, or give the upload option 'journal': fileJournal(dataSource)",
+  )
 }

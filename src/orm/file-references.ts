@@ -1,7 +1,7 @@
 import type { QueryRunner } from 'typeorm'
 import { type ObjectRef, refId } from '../core/object-ref.js'
 import { allFileColumns, type FileColumn } from './file-columns.js'
-import { refsOfRow, tableName } from './file-sql.js'
+import { dialectOf, refsOfRow, tableName } from './file-sql.js'
 
 /** Keys that one statement looks for; SQLite's default takes 32,766 parameters, others more. */
 const keysPerStatement = 1000
@@ -32,10 +32,15 @@ async function findKeys(runner: QueryRunner, file: FileColumn, keys: string[]): 
   const { key, storage, each } = refsOfRow(dataSource, file, 'f')
   const table = tableName(dataSource, file.column.entityMetadata)
   const parameters = keys.map((_, index) => driver.createParameter('key', index)).join(', ')
-  const rows: ObjectRef[] = await runner.query(
+  const sql =
     `SELECT ${key} AS ${driver.escape('key')}, ${storage} AS ${driver.escape('storage')} ` +
-      `FROM ${table} f${each === undefined ? '' : `, ${each}`} WHERE ${key} IN (${parameters})`,
-    keys,
-  )
+    `FROM ${table} f${each === undefined ? '' : `, ${each}`} WHERE ${key} IN (${parameters})`
+  if (dialectOf(dataSource) !== 'sqlite') return runner.query(sql, keys)
+  // SQLite has one connection for all, which shows what another transaction has not committed.
+  let rows: ObjectRef[]
+  do {
+    while (runner.isTransactionActive) await new Promise((resolve) => setTimeout(resolve, 5))
+    rows = await runner.query(sql, keys)
+  } while (runner.isTransactionActive)
   return rows
 }

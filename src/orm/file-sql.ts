@@ -27,6 +27,11 @@ export function dialectOf(dataSource: DataSource): Dialect {
   return dialect
 }
 
+/** Whether all of a process share one connection, and with it each other's transactions. */
+export function sharesConnection({ options }: DataSource): boolean {
+  return dialects[options.type] === 'sqlite'
+}
+
 /** A text as a literal. */
 export function literal(dialect: Dialect, text: string): string {
   const quoted = text.replaceAll("'", "''")

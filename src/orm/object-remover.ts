@@ -1,8 +1,8 @@
-import type { DataSource, QueryRunner } from 'typeorm'
+import type { DataSource } from 'typeorm'
 import { type ObjectRef, refId } from '../core/object-ref.js'
 import { getStorage } from '../core/storage-registry.js'
 import { findReferred } from './file-references.js'
-import { dialectOf } from './file-sql.js'
+import { sharesConnection } from './file-sql.js'
 
 /** Requests to one store that are on their way at once. */
 const maxConcurrentAborts = 8
@@ -48,20 +48,23 @@ export async function removeObjects<Item extends Removal>(
   return outcome
 }
 
-/** On a connection to the database that is written to: a replica may not have the last commit yet. */
+/**
+ * On a connection to the database that is written to: a replica may not have the last commit yet. All columns are read
+ * as they were at one instant: a reference that moves from one to another meanwhile would be missed in both.
+ */
 async function readReferred(dataSource: DataSource, items: readonly Removal[]): Promise<Set<string>> {
   const runner = dataSource.createQueryRunner('master')
   try {
-    if (dialectOf(dataSource) === 'sqlite') await untilCommitted(runner)
-    return await findReferred(runner, items)
+    if (sharesConnection(dataSource)) return await findReferred(runner, items)
+    await runner.startTransaction('REPEATABLE READ')
+    try {
+      return await findReferred(runner, items)
+    } finally {
+      await runner.rollbackTransaction() // It has written nothing.
+    }
   } finally {
     await runner.release()
   }
-}
-
-/** SQLite has one connection for all, which would show what another transaction has not committed. */
-async function untilCommitted(runner: QueryRunner): Promise<void> {
-  while (runner.isTransactionActive) await new Promise((resolve) => setTimeout(resolve, 5))
 }
 
 async function removeFrom<Item extends Removal>(

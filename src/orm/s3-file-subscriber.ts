@@ -1,7 +1,6 @@
 import {
   type AfterQueryEvent,
   type DataSource,
-  type EntityMetadata,
   type EntitySubscriberInterface,
   EventSubscriber,
   type InsertEvent,
@@ -14,17 +13,20 @@ import {
   type TransactionStartEvent,
   type UpdateEvent,
 } from 'typeorm'
-import { type ObjectRef, refId } from '../core/object-ref.js'
+import type { ObjectRef } from '../core/object-ref.js'
 import { checkOptions } from '../core/options.js'
 import type { S3File } from '../core/s3-file.js'
 import { UnreadableS3File } from '../core/unreadable-s3-file.js'
-import { freshUploadOf, markGone, settleUpload } from '../core/upload-ledger.js'
+import { markGone, settleUpload } from '../core/upload-ledger.js'
 import { adaptDataSource } from './adapt-data-source.js'
+import { changedColumns, diffFiles, insertedColumns, releasedColumns, uploadsOf } from './changed-files.js'
 import { CleanupQueue } from './cleanup-queue.js'
-import { exchange } from './exchange.js'
+import { tryExchange } from './exchange.js'
+import { type FileChange, recordChange } from './file-changes.js'
 import { type FileColumn, fileColumnsOf, filesOf } from './file-columns.js'
-import { assertExists, assertNotGone, FileJournal, fileGone } from './file-journal.js'
-import { hasTriggers } from './installed-triggers.js'
+import { assertSavable, FileJournal } from './file-journal.js'
+import { rememberSource } from './file-sources.js'
+import { sharesConnection } from './file-sql.js'
 import {
   type Lifecycle,
   type LifecycleOptions,
@@ -32,24 +34,13 @@ import {
   lifecycleOfSubscriber,
   resolveLifecycle,
 } from './lifecycle-options.js'
-import { diffFiles, RowReader } from './row-files.js'
+import { RowReader } from './row-files.js'
 import { depthOf, TransactionFiles } from './transaction-files.js'
 import { warnOfBulkWrite } from './warn-of-bulk-write.js'
 
 adaptDataSource()
 
-/** What a statement has done to the files of a row. */
-interface Change {
-  metadata: EntityMetadata
-  attached: S3File[]
-  released: S3File[]
-}
-
-const changesByRunner = new WeakMap<QueryRunner, { changes: Change[]; written: Promise<void> }>()
 const readers = new WeakMap<QueryRunner, RowReader>()
-
-/** Rows, by what TypeORM has loaded of them, whose change the journal has noted before the statement. */
-const exchanged = new WeakMap<object, { uploads: S3File[] }>()
 
 /**
  * Goes into `DataSource.subscribers` and lets the transaction decide: the object of a file that was replaced, cleared
@@ -78,95 +69,119 @@ export class S3FileSubscriber implements EntitySubscriberInterface {
     return ConfiguredS3FileSubscriber
   }
 
-  /** Names the row in the error of a file that cannot be read. */
+  /** Remembers which row files were read from, and names the row in the error of a file that cannot be read. */
   afterLoad(entity: object, event?: LoadEvent<object>): void {
     if (event === undefined) return
-    for (const { valueIn } of fileColumnsOf(event.metadata)) {
-      for (const file of [valueIn(entity)].flat()) {
+    const source = { metadata: event.metadata, entity }
+    for (const column of fileColumnsOf(event.metadata)) {
+      rememberSource(source, filesOf(column, entity) ?? [])
+      for (const file of [column.valueIn(entity)].flat()) {
         if (file instanceof UnreadableS3File)
           file.locate(JSON.stringify(event.metadata.getEntityIdMap(entity)))
       }
     }
   }
 
-  beforeInsert({ metadata, entity, queryRunner }: InsertEvent<ObjectLiteral>): void {
-    if (entity) offer(queryRunner, uploadsOf(fileColumnsOf(metadata), entity))
+  beforeInsert({ metadata, entity, queryRunner }: InsertEvent<ObjectLiteral>): void | Promise<void> {
+    const uploads = entity ? uploadsOf(insertedColumns(metadata), entity) : []
+    if (uploads.length > 0) return offer(queryRunner, uploads)
   }
 
-  beforeUpdate({
-    metadata,
-    entity,
-    databaseEntity,
-    queryRunner,
-  }: UpdateEvent<ObjectLiteral>): void | Promise<void> {
-    if (!entity) return
-    const columns = changedColumns(metadata, entity, databaseEntity)
-    if (columns.length === 0) return
-    offer(queryRunner, uploadsOf(columns, entity))
-    // Without what it was, it is a statement of the query builder.
-    if (databaseEntity) return readRow(queryRunner, metadata, columns, databaseEntity, entity)
+  beforeUpdate(event: UpdateEvent<ObjectLiteral>): void | Promise<void> {
+    const { metadata, entity, databaseEntity, queryRunner } = event
+    const columns = changedColumns(event)
+    if (!entity || columns.length === 0) return
+    const offered = offer(queryRunner, uploadsOf(columns, entity))
+    if (!databaseEntity) return offered // It is a statement of the query builder.
+    const id = metadata.getEntityIdMap(databaseEntity) as ObjectLiteral
+    const isNeeded = columns.some((column) => filesOf(column, entity)?.length !== 0)
+    const [file] = columns.length === 1 ? columns : []
+    const shortcut =
+      file?.field.onReplace === 'delete'
+        ? () =>
+            tryExchange(queryRunner, { file, id }, filesOf(file, databaseEntity), filesOf(file, entity) ?? [])
+        : undefined
+    return offered.then(() => readerOf(queryRunner).read({ metadata, columns, id, isNeeded, shortcut }))
   }
 
-  beforeRemove({ metadata, databaseEntity, queryRunner }: RemoveEvent<ObjectLiteral>): void | Promise<void> {
-    if (!databaseEntity) return
-    const columns = fileColumnsOf(metadata).filter(
-      (column) => column.field.onRemove === 'delete' && filesOf(column, databaseEntity)?.length !== 0,
-    )
-    if (columns.length > 0) return readRow(queryRunner, metadata, columns, databaseEntity)
+  beforeRemove(event: RemoveEvent<ObjectLiteral>): void | Promise<void> {
+    const { metadata, databaseEntity, entityId, queryRunner } = event
+    const columns = releasedColumns(metadata)
+    if (columns.length === 0 || entityId === undefined) return
+    const id = metadata.ensureEntityIdMap(entityId)
+    // TypeORM does not load a row that goes because its parent has dropped it.
+    const [file] = columns.length === 1 ? columns : []
+    const shortcut =
+      file && databaseEntity
+        ? () => tryExchange(queryRunner, { file, id }, filesOf(file, databaseEntity), [])
+        : undefined
+    const isNeeded = databaseEntity === undefined
+    return readerOf(queryRunner).read({ metadata, columns, id, isNeeded, shortcut })
   }
 
   afterInsert({ metadata, entity, entityId, queryRunner }: InsertEvent<ObjectLiteral>): void | Promise<void> {
     if (!entity) return
-    const files = fileColumnsOf(metadata).flatMap((column) => filesOf(column, entity) ?? [])
+    const files = insertedColumns(metadata).flatMap((column) => filesOf(column, entity) ?? [])
     if (files.length === 0) return
-    if (entityId !== undefined) return this.#record(queryRunner, metadata, files, [])
+    if (entityId !== undefined) {
+      return this.#record(queryRunner, { metadata, entity, attached: files, released: [] })
+    }
     // The query builder does not say whether there was a conflict, and which row it then left or changed.
-    TransactionFiles.find(queryRunner)?.attach(files)
+    TransactionFiles.find(queryRunner)?.attach(uploadsOf(insertedColumns(metadata), entity))
     return warnOfBulkWrite(queryRunner, metadata, 'insert')
   }
 
-  afterUpdate({
-    metadata,
-    entity,
-    databaseEntity,
-    queryRunner,
-  }: UpdateEvent<ObjectLiteral>): void | Promise<void> {
-    if (!entity) return
-    const columns = changedColumns(metadata, entity, databaseEntity)
-    if (columns.length === 0) return
+  afterUpdate(event: UpdateEvent<ObjectLiteral>): void | Promise<void> {
+    const { metadata, entity, databaseEntity, queryRunner } = event
+    const columns = changedColumns(event)
+    if (!entity || columns.length === 0) return
     if (!databaseEntity) {
       TransactionFiles.find(queryRunner)?.attach(uploadsOf(columns, entity))
       return warnOfBulkWrite(queryRunner, metadata, 'update')
     }
-    const done = exchanged.get(databaseEntity)
-    const read = readers.get(queryRunner)?.filesOf(databaseEntity)
-    if (read === null) return // The row was removed meanwhile: nothing refers to what was to come into it.
+    const read = readerOf(queryRunner).take(
+      metadata,
+      metadata.getEntityIdMap(databaseEntity) as ObjectLiteral,
+    )
+    if (read === null) {
+      // The row was removed meanwhile: nothing refers to what was to come into it.
+      TransactionFiles.of(queryRunner).undo(uploadsOf(columns, entity))
+      return this.#settleStatement(queryRunner)
+    }
     const attached: S3File[] = []
     const released: S3File[] = []
     for (const column of columns) {
-      // After an exchange the journal has it that the row has the upload already.
-      const before = done?.uploads ?? read?.get(column) ?? filesOf(column, databaseEntity) ?? []
+      const before = read?.get(column) ?? filesOf(column, databaseEntity) ?? []
       const { added, removed } = diffFiles(before, filesOf(column, entity) ?? [])
       attached.push(...added)
       if (column.field.onReplace === 'delete') released.push(...removed)
     }
-    return this.#record(queryRunner, metadata, attached, released)
+    if (attached.length + released.length === 0) {
+      rememberSource({ metadata, entity }, uploadsOf(columns, entity))
+      return this.#settleStatement(queryRunner)
+    }
+    return this.#record(queryRunner, { metadata, entity, attached, released })
   }
 
-  afterRemove({ metadata, databaseEntity, queryRunner }: RemoveEvent<ObjectLiteral>): void | Promise<void> {
-    const columns = fileColumnsOf(metadata).filter(({ field }) => field.onRemove === 'delete')
+  afterRemove(event: RemoveEvent<ObjectLiteral>): void | Promise<void> {
+    const { metadata, databaseEntity, entityId, queryRunner } = event
+    const columns = releasedColumns(metadata)
     if (columns.length === 0) return
-    if (!databaseEntity) return warnOfBulkWrite(queryRunner, metadata, 'delete')
-    if (exchanged.has(databaseEntity)) return
-    const read = readers.get(queryRunner)?.filesOf(databaseEntity)
+    if (entityId === undefined) return warnOfBulkWrite(queryRunner, metadata, 'delete')
+    const read = readerOf(queryRunner).take(metadata, metadata.ensureEntityIdMap(entityId))
     if (read === null) return // Somebody else has removed the row, and its files with it.
-    const released = columns.flatMap((column) => read?.get(column) ?? filesOf(column, databaseEntity) ?? [])
-    if (released.length > 0) return this.#record(queryRunner, metadata, [], released)
+    const loaded = (column: FileColumn) => (databaseEntity ? filesOf(column, databaseEntity) : undefined)
+    const released = columns.flatMap((column) => read?.get(column) ?? loaded(column) ?? [])
+    if (released.length === 0) return
+    const entity = metadata.ensureEntityIdMap(entityId)
+    return this.#record(queryRunner, { metadata, entity, attached: [], released })
   }
 
   afterTransactionStart({ queryRunner }: TransactionStartEvent): void {
+    if (depthOf(queryRunner) !== 1) return
     // What is left of an earlier transaction on this connection ended without an answer.
-    if (depthOf(queryRunner) === 1) TransactionFiles.forget(queryRunner)
+    TransactionFiles.forget(queryRunner)
+    readers.delete(queryRunner)
   }
 
   beforeTransactionCommit({ queryRunner }: TransactionCommitEvent): void {
@@ -178,16 +193,27 @@ export class S3FileSubscriber implements EntitySubscriberInterface {
     const files = TransactionFiles.find(queryRunner)
     if (files === undefined) return
     if (queryRunner.isTransactionActive) files.releaseSavepoint()
-    else this.#settleCommit(queryRunner, files)
+    else this.#settleCommit(queryRunner, files, true)
   }
 
   beforeTransactionRollback({ queryRunner }: TransactionRollbackEvent): void {
-    // A connection that was lost before COMMIT takes its transaction with it; ROLLBACK cannot even be sent.
+    // A connection that was lost takes its transaction with it; ROLLBACK cannot even be sent.
     if (queryRunner.isReleased) this.#settleLostConnection(queryRunner)
   }
 
-  afterQuery({ query, success, queryRunner }: AfterQueryEvent): void {
-    if (!success && query === 'ROLLBACK') this.#settleLostConnection(queryRunner)
+  /** The events of the transaction do not come when a subscriber before this one throws in them. */
+  afterQuery(event: AfterQueryEvent): void | Promise<void> {
+    const { query, success, rawResults, error, queryRunner } = event
+    const files = TransactionFiles.find(queryRunner)
+    if (files === undefined) return
+    if (!success && (query === 'ROLLBACK' || isConnectionLost(queryRunner, error))) {
+      this.#settleLostConnection(queryRunner)
+    }
+    if (!success || (query !== 'COMMIT' && query !== 'ROLLBACK')) return
+    // PostgreSQL answers the COMMIT of a transaction in which a statement has failed with ROLLBACK.
+    const isCommitted = query === 'COMMIT' && rawResults?.command !== 'ROLLBACK'
+    if (!isCommitted) return this.#settleRollback(queryRunner, files)
+    this.#settleCommit(queryRunner, files, true)
   }
 
   async afterTransactionRollback({ queryRunner }: TransactionRollbackEvent): Promise<void> {
@@ -197,9 +223,10 @@ export class S3FileSubscriber implements EntitySubscriberInterface {
     await this.#redo(files.rollBackSavepoint())
   }
 
-  #settleCommit(runner: QueryRunner, files: TransactionFiles): void {
+  #settleCommit(runner: QueryRunner, files: TransactionFiles, isTransaction: boolean): void {
     TransactionFiles.forget(runner)
-    const { attached, unused, released } = files.committed()
+    const isLast = isTransaction && !sharesConnection(runner.dataSource)
+    const { attached, unused, released } = files.committed(isLast)
     for (const file of attached) settleUpload(file)
     this.#dropUploads(runner.dataSource, unused)
     if (this[lifecycleOfSubscriber].deleteAfterSeconds > 0) return
@@ -220,9 +247,9 @@ export class S3FileSubscriber implements EntitySubscriberInterface {
 
   #settleLostConnection(runner: QueryRunner): void {
     const files = TransactionFiles.find(runner)
-    if (files === undefined || depthOf(runner) !== 1) return
-    if (files.isCommitTried)
-      TransactionFiles.forget(runner) // Nobody knows: both objects stay.
+    if (files === undefined) return
+    // Nobody knows whether COMMIT, or a statement that was a transaction of its own, was done: both objects stay.
+    if (files.isCommitTried || !runner.isTransactionActive) TransactionFiles.forget(runner)
     else void this.#settleRollback(runner, files)
   }
 
@@ -245,118 +272,36 @@ export class S3FileSubscriber implements EntitySubscriberInterface {
     }
   }
 
-  /** What the statements of one `save()` or `remove()` do to files is told in one breath, and written at once. */
-  #record(
-    runner: QueryRunner,
-    metadata: EntityMetadata,
-    attached: S3File[],
-    released: S3File[],
-  ): Promise<void> {
-    let change = changesByRunner.get(runner)
-    if (change === undefined) {
-      const changes: Change[] = []
-      const written = Promise.resolve().then(() => {
-        changesByRunner.delete(runner)
-        return this.#write(runner, changes)
-      })
-      change = { changes, written }
-      changesByRunner.set(runner, change)
-    }
-    change.changes.push({ metadata, attached, released })
-    return change.written
+  async #record(runner: QueryRunner, change: FileChange): Promise<void> {
+    await recordChange(runner, change)
+    this.#settleStatement(runner)
   }
 
-  async #write(runner: QueryRunner, changes: Change[]): Promise<void> {
-    const files = TransactionFiles.of(runner)
-    const journal = FileJournal.of(runner.dataSource)
-    const attached = changes.flatMap((change) => change.attached)
-    // A file that went from one row to another was not let go.
-    const kept = new Set(attached.map(refId))
-    const noted: ObjectRef[] = []
-    for (const { metadata, released } of changes) {
-      const gone = released
-        .filter((file) => !kept.has(refId(file)))
-        .map(({ storage, key }) => ({ storage, key }))
-      const isNotedByDatabase = journal !== undefined && (await hasTriggers(runner, metadata))
-      if (journal !== undefined && !isNotedByDatabase) noted.push(...gone)
-      else files.release(gone.map((object) => ({ ...object, entryId: undefined })))
-    }
-    if (journal === undefined) await assertThere(runner.dataSource, attached)
-    const ids = (await journal?.record(runner.manager, attached, noted)) ?? []
-    files.release(noted.map((object, index) => ({ ...object, entryId: ids[index] })))
-    files.attach(attached.filter((file) => freshUploadOf(file) !== undefined))
-    if (!runner.isTransactionActive) this.#settleCommit(runner, files) // Each statement was its own transaction.
+  /** Without a transaction, each statement is one. */
+  #settleStatement(runner: QueryRunner): void {
+    if (runner.isTransactionActive) return
+    const files = TransactionFiles.find(runner)
+    if (files !== undefined) this.#settleCommit(runner, files, false)
   }
 }
 
-/** The columns that a statement changes, as far as is known. */
-function changedColumns(metadata: EntityMetadata, entity: object, before: object | undefined): FileColumn[] {
-  return fileColumnsOf(metadata).filter((column) => {
-    const now = filesOf(column, entity)
-    if (now === undefined) return false
-    const old = before && filesOf(column, before)
-    if (old === undefined) return true
-    const { added, removed } = diffFiles(old, now)
-    return added.length + removed.length > 0
-  })
-}
-
-function uploadsOf(columns: FileColumn[], entity: object): S3File[] {
-  const files = columns.flatMap((column) => filesOf(column, entity) ?? [])
-  for (const file of files) assertNotGone(file)
-  return files.filter((file) => freshUploadOf(file) !== undefined)
-}
-
-function offer(runner: QueryRunner, uploads: S3File[]): void {
-  if (uploads.length > 0) TransactionFiles.of(runner).offer(uploads)
-}
-
-/** Without a journal: what is no upload of this process may be gone, or about to go. */
-async function assertThere(dataSource: DataSource, files: S3File[]): Promise<void> {
-  for (const file of files) {
-    if (freshUploadOf(file) !== undefined) continue
-    if (CleanupQueue.of(dataSource).hasObject(file)) throw fileGone(file)
-    await assertExists(file)
-  }
-}
-
-/** Makes sure of what a row has, under lock. Triggers see for themselves. */
-async function readRow(
+/** mysql2 says `fatal`, PostgreSQL's server `FATAL`; pg ends the query runner of a connection that has gone. */
+function isConnectionLost(
   runner: QueryRunner,
-  metadata: EntityMetadata,
-  columns: FileColumn[],
-  loaded: ObjectLiteral,
-  changed?: ObjectLiteral,
-): Promise<void> {
-  const journal = FileJournal.of(runner.dataSource)
-  if (journal !== undefined && (await hasTriggers(runner, metadata))) return
+  error: { fatal?: boolean; severity?: string } | undefined,
+): boolean {
+  return runner.isReleased || error?.fatal === true || error?.severity === 'FATAL'
+}
+
+function readerOf(runner: QueryRunner): RowReader {
   const reader = readers.get(runner) ?? new RowReader(runner)
   readers.set(runner, reader)
-  const isAtomic = runner.isTransactionActive
-  const shortcut = isAtomic && journal && (() => tryExchange(journal, runner, columns, loaded, changed))
-  await reader.read(metadata, columns, loaded, shortcut || undefined)
+  return reader
 }
 
-/** What most changes are: one file goes, and at most one upload comes in its place. */
-async function tryExchange(
-  journal: FileJournal,
-  runner: QueryRunner,
-  columns: FileColumn[],
-  loaded: ObjectLiteral,
-  changed: ObjectLiteral | undefined,
-): Promise<boolean> {
-  const [file] = columns
-  if (file === undefined || columns.length > 1 || file.field.isMultiple) return false
-  if (changed !== undefined && file.field.onReplace === 'keep') return false
-  const [old] = filesOf(file, loaded) ?? []
-  const uploads = (changed && filesOf(file, changed)) ?? []
-  if (old === undefined) return false
-  const released = { storage: old.storage, key: old.key }
-  const entryId = await exchange(journal, runner, { file, entity: loaded }, released, uploads[0])
-  if (entryId === undefined) return false
-  const files = TransactionFiles.of(runner)
-  files.attach(uploads)
-  files.release([{ ...released, entryId }])
-  exchanged.set(loaded, { uploads })
-  return true
+/** Rejects rather than throws, so that TypeORM waits for what it has begun for other rows. */
+async function offer(runner: QueryRunner, uploads: S3File[]): Promise<void> {
+  if (uploads.length === 0) return
+  for (const file of uploads) assertSavable(runner.dataSource, file)
+  TransactionFiles.of(runner).offer(uploads)
 }

@@ -15,7 +15,7 @@ interface Level {
   /** Uploads that a row refers to, or may do. */
   attached: Set<S3File>
   released: Release[]
-  /** Uploads of savepoints that were rolled back. */
+  /** Uploads of savepoints that were rolled back, or for rows that were not there any more. */
   undone: Set<S3File>
   /** What was written in this transaction and is to be written again when it is rolled back. */
   onUndo: (() => Promise<void>)[]
@@ -63,6 +63,10 @@ export class TransactionFiles {
     for (const file of files) this.#top().attached.add(file)
   }
 
+  undo(files: Iterable<S3File>): void {
+    for (const file of files) this.#top().undone.add(file)
+  }
+
   release(released: Release[]): void {
     this.#top().released.push(...released)
   }
@@ -89,15 +93,20 @@ export class TransactionFiles {
     if (above === undefined) return []
     const top = this.#top()
     for (const file of [...above.offered, ...above.attached, ...above.undone]) top.undone.add(file)
+    top.onUndo.push(...above.onUndo) // What is written again now is undone again with the parent.
     return above.onUndo
   }
 
-  /** What a COMMIT settles: uploads that rows refer to now, uploads that none does, and objects that were let go. */
-  committed(): { attached: Set<S3File>; unused: S3File[]; released: Release[] } {
+  /**
+   * What a COMMIT settles: uploads that rows refer to now, uploads that none does, and objects that were let go.
+   *
+   * @param isLast whether no other `save()` can be under way on the connection, one that has only offered its uploads.
+   */
+  committed(isLast: boolean): { attached: Set<S3File>; unused: S3File[]; released: Release[] } {
     const { offered, attached, undone, released } = this.#levels[0] ?? newLevel()
     const kept = new Set([...attached].map(refId))
-    const unused = [...new Set([...offered, ...undone])].filter((file) => !kept.has(refId(file)))
-    return { attached, unused, released }
+    const unused = new Set([...(isLast ? offered : []), ...undone])
+    return { attached, unused: [...unused].filter((file) => !kept.has(refId(file))), released }
   }
 
   /** What a rollback of the whole transaction leaves without a row. */
