@@ -14,6 +14,10 @@ export function releasedColumns(metadata: EntityMetadata): FileColumn[] {
   return fileColumnsOf(metadata).filter(({ field }) => field.onRemove === 'delete')
 }
 
+export function isReleasedOnReplace({ field }: FileColumn): boolean {
+  return field.onReplace === 'delete'
+}
+
 /** The columns that a statement changes, as far as is known. */
 export function changedColumns(event: UpdateEvent<ObjectLiteral>): FileColumn[] {
   const { metadata, entity, databaseEntity, updatedColumns } = event

@@ -44,6 +44,11 @@ export function allFileColumns(dataSource: DataSource): FileColumn[] {
   return [...byName.values()]
 }
 
+/** Those of a table: of all entities that share it, with a discriminator for instance. */
+export function fileColumnsOfTable(dataSource: DataSource, { tablePath }: EntityMetadata): FileColumn[] {
+  return allFileColumns(dataSource).filter(({ column }) => column.entityMetadata.tablePath === tablePath)
+}
+
 /**
  * The readable files that an entity, or another object with its properties, holds in that column. A property that was
  * not selected, or is not given, holds none that is known: undefined.

@@ -51,6 +51,26 @@ export function lockClause(dataSource: DataSource): string {
   return dialectOf(dataSource) === 'sqlite' ? '' : ' FOR UPDATE'
 }
 
+/** The name of something else that is in the schema, or the database, of a table, quoted. */
+export function nameBeside(dataSource: DataSource, { tablePath }: EntityMetadata, name: string): string {
+  const schema = tablePath.split('.').slice(0, -1)
+  return [...schema, name].map((part) => dataSource.driver.escape(part)).join('.')
+}
+
+/** A table's name as a trigger on `host` has it: MySQL looks for it beside that table, SQLite knows none elsewhere. */
+export function nameInTrigger(
+  dataSource: DataSource,
+  host: EntityMetadata,
+  metadata: EntityMetadata,
+): string {
+  const { driver } = dataSource
+  const dialect = dialectOf(dataSource)
+  if (dialect === 'sqlite') return driver.escape(metadata.tableName)
+  const isElsewhere = dialect === 'mysql' && host.database !== undefined && metadata.database === undefined
+  const name = tableName(dataSource, metadata)
+  return isElsewhere && driver.database !== undefined ? `${driver.escape(driver.database)}.${name}` : name
+}
+
 /** How to say in SQL which objects a row refers to. */
 export interface RowRefs {
   /** Expressions; null where the row refers to none. */
@@ -60,11 +80,19 @@ export interface RowRefs {
   each: string | undefined
 }
 
+/** Makes PostgreSQL's jsonb of an expression with a text: null of what is no JSON. */
+export type ParseJson = (text: string) => string
+
 /**
  * The objects that a file column of `row` refers to: `row` is a table's alias, or OLD or NEW in a trigger. What is no
  * record of a file gives null, as an empty column does.
  */
-export function refsOfRow(dataSource: DataSource, file: FileColumn, row: string): RowRefs {
+export function refsOfRow(
+  dataSource: DataSource,
+  file: FileColumn,
+  row: string,
+  parse: ParseJson = parserOf(dataSource),
+): RowRefs {
   const dialect = dialectOf(dataSource)
   const name = (databaseName: string) => `${row}.${dataSource.driver.escape(databaseName)}`
   const column = name(file.column.databaseName)
@@ -77,14 +105,21 @@ export function refsOfRow(dataSource: DataSource, file: FileColumn, row: string)
     const storage = `COALESCE(${name(file.storageColumn.databaseName)}, ${ownStorage})`
     return { key: column, storage, each: undefined }
   }
-  return (isMultiple ? refsInList : refsInRecord)[dialect](column, String(file.column.type))
+  return (isMultiple ? refsInList : refsInRecord)[dialect](column, String(file.column.type), parse)
 }
 
-type InJson = Record<Dialect, (column: string, type: string) => RowRefs>
+/** Whether a column keeps JSON in a type that takes any text. */
+export function isJsonText({ field, column }: FileColumn): boolean {
+  return field.layout === 'json' && !jsonTypes.includes(String(column.type))
+}
+
+const jsonTypes = ['json', 'jsonb']
+
+type InJson = Record<Dialect, (column: string, type: string, parse: ParseJson) => RowRefs>
 
 const refsInRecord: InJson = {
-  postgres: (column, type) => {
-    const json = isJsonType(type) ? column : `(CASE WHEN ${column} LIKE '{%' THEN ${column}::jsonb END)`
+  postgres: (column, type, parse) => {
+    const json = jsonTypes.includes(type) ? column : parse(column)
     return { key: `(${json} ->> 'key')`, storage: `(${json} ->> 'storage')`, each: undefined }
   },
   mysql: (column) => {
@@ -92,37 +127,55 @@ const refsInRecord: InJson = {
       `IF(JSON_VALID(${column}), JSON_UNQUOTE(JSON_EXTRACT(${column}, '$.${name}')), NULL)`
     return { key: part('key'), storage: part('storage'), each: undefined }
   },
-  sqlite: (column) => {
+  sqlite: (column, type) => {
     const part = (name: string) =>
-      `(CASE WHEN json_valid(${column}) THEN json_extract(${column}, '$.${name}') END)`
+      `(CASE WHEN ${isValidInSqlite(column, type)} THEN json_extract(${column}, '$.${name}') END)`
     return { key: part('key'), storage: part('storage'), each: undefined }
   },
 }
 
+/** A single record is a list of one, as the column's reader has it. */
 const refsInList: InJson = {
-  postgres: (column, type) => {
-    const text = isJsonType(type) ? `${column}::text` : column
+  postgres: (column, type, parse) => {
+    const [json, kind] = jsonTypes.includes(type) ? [column, type] : [parse(column), 'jsonb']
     return {
       key: "(item.record ->> 'key')",
       storage: "(item.record ->> 'storage')",
-      each: `jsonb_array_elements(CASE WHEN ${text} LIKE '[%' THEN ${column}::jsonb ELSE '[]'::jsonb END) AS item(record)`,
+      each:
+        `${kind}_array_elements(CASE ${kind}_typeof(${json}) WHEN 'array' THEN ${json} ` +
+        `ELSE ${kind}_build_array(${json}) END) AS item(record)`,
     }
   },
   mysql: (column) => ({
     key: 'item.object_key',
     storage: 'item.storage_name',
     each:
-      `JSON_TABLE(IF(JSON_VALID(${column}), ${column}, '[]'), '$[*]' COLUMNS (` +
+      `JSON_TABLE(CASE WHEN NOT COALESCE(JSON_VALID(${column}), FALSE) THEN '[]' ` +
+      `WHEN JSON_TYPE(${column}) = 'ARRAY' THEN ${column} ELSE CONCAT('[', ${column}, ']') END, '$[*]' COLUMNS (` +
       "object_key VARCHAR(1024) CHARACTER SET utf8mb4 PATH '$.key', " +
       "storage_name VARCHAR(100) CHARACTER SET utf8mb4 PATH '$.storage')) AS item",
   }),
-  sqlite: (column) => ({
-    key: "json_extract(item.value, '$.key')",
-    storage: "json_extract(item.value, '$.storage')",
-    each: `json_each(CASE WHEN json_valid(${column}) THEN ${column} ELSE '[]' END) AS item`,
-  }),
+  sqlite: (column, type) => {
+    const part = (name: string) =>
+      `(CASE item.type WHEN 'object' THEN json_extract(item.value, '$.${name}') END)`
+    const list = `CASE json_type(${column}) WHEN 'array' THEN ${column} ELSE json_array(json(${column})) END`
+    return {
+      key: part('key'),
+      storage: part('storage'),
+      each: `json_each(CASE WHEN ${isValidInSqlite(column, type)} THEN ${list} ELSE '[]' END) AS item`,
+    }
+  },
 }
 
-function isJsonType(type: string): boolean {
-  return type === 'json' || type === 'jsonb'
+function parserOf({ driver }: DataSource): ParseJson {
+  // PostgreSQL 16 and later can tell; before, what looks like JSON has to be.
+  const isAskable = Number.parseInt(driver.version ?? '', 10) >= 16
+  const check = (text: string) =>
+    isAskable ? `pg_input_is_valid(${text}, 'jsonb')` : `${text} ~ '^\\s*[[{]'`
+  return (text) => `(CASE WHEN ${check(text)} THEN ${text}::jsonb END)`
+}
+
+/** 6: JSON as text, or in SQLite's own binary form. */
+function isValidInSqlite(column: string, type: string): string {
+  return type === 'jsonb' ? `json_valid(${column}, 6)` : `json_valid(${column})`
 }

@@ -19,7 +19,14 @@ import type { S3File } from '../core/s3-file.js'
 import { UnreadableS3File } from '../core/unreadable-s3-file.js'
 import { markGone, settleUpload } from '../core/upload-ledger.js'
 import { adaptDataSource } from './adapt-data-source.js'
-import { changedColumns, diffFiles, insertedColumns, releasedColumns, uploadsOf } from './changed-files.js'
+import {
+  changedColumns,
+  diffFiles,
+  insertedColumns,
+  isReleasedOnReplace,
+  releasedColumns,
+  uploadsOf,
+} from './changed-files.js'
 import { CleanupQueue } from './cleanup-queue.js'
 import { tryExchange } from './exchange.js'
 import { type FileChange, recordChange } from './file-changes.js'
@@ -97,7 +104,7 @@ export class S3FileSubscriber implements EntitySubscriberInterface {
     const isNeeded = columns.some((column) => filesOf(column, entity)?.length !== 0)
     const [file] = columns.length === 1 ? columns : []
     const shortcut =
-      file?.field.onReplace === 'delete'
+      file && isReleasedOnReplace(file)
         ? () =>
             tryExchange(queryRunner, { file, id }, filesOf(file, databaseEntity), filesOf(file, entity) ?? [])
         : undefined
@@ -128,7 +135,10 @@ export class S3FileSubscriber implements EntitySubscriberInterface {
     }
     // The query builder does not say whether there was a conflict, and which row it then left or changed.
     TransactionFiles.find(queryRunner)?.attach(uploadsOf(insertedColumns(metadata), entity))
-    return warnOfBulkWrite(queryRunner, metadata, 'insert')
+    if (fileColumnsOf(metadata).some(isReleasedOnReplace)) {
+      return warnOfBulkWrite(queryRunner, metadata, 'insert')
+    }
+    return
   }
 
   afterUpdate(event: UpdateEvent<ObjectLiteral>): void | Promise<void> {
@@ -137,7 +147,7 @@ export class S3FileSubscriber implements EntitySubscriberInterface {
     if (!entity || columns.length === 0) return
     if (!databaseEntity) {
       TransactionFiles.find(queryRunner)?.attach(uploadsOf(columns, entity))
-      return warnOfBulkWrite(queryRunner, metadata, 'update')
+      return columns.some(isReleasedOnReplace) ? warnOfBulkWrite(queryRunner, metadata, 'update') : undefined
     }
     const read = readerOf(queryRunner).take(
       metadata,
@@ -154,7 +164,7 @@ export class S3FileSubscriber implements EntitySubscriberInterface {
       const before = read?.get(column) ?? filesOf(column, databaseEntity) ?? []
       const { added, removed } = diffFiles(before, filesOf(column, entity) ?? [])
       attached.push(...added)
-      if (column.field.onReplace === 'delete') released.push(...removed)
+      if (isReleasedOnReplace(column)) released.push(...removed)
     }
     if (attached.length + released.length === 0) {
       rememberSource({ metadata, entity }, uploadsOf(columns, entity))

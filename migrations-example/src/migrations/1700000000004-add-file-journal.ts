@@ -3,6 +3,7 @@ import { type MigrationInterface, type QueryRunner, Table } from 'typeorm'
 /** The table of `FileJournalEntry`, with which the lifecycle of files survives a crash. */
 export class AddFileJournal1700000000004 implements MigrationInterface {
   async up(queryRunner: QueryRunner): Promise<void> {
+    const integer = queryRunner.dataSource.driver.normalizeType({ type: Number })
     await queryRunner.createTable(
       new Table({
         name: 'file_journal',
@@ -16,7 +17,7 @@ export class AddFileJournal1700000000004 implements MigrationInterface {
           { name: 'dueAt', type: 'varchar', length: '24' },
           { name: 'claimedUntil', type: 'varchar', length: '24', isNullable: true },
           { name: 'claimedBy', type: 'varchar', length: '36', isNullable: true },
-          { name: 'attempts', type: 'int', default: 0 },
+          { name: 'attempts', type: integer, default: 0 },
           { name: 'lastError', type: 'text', isNullable: true },
         ],
         indices: [{ columnNames: ['dueAt'] }],
