@@ -4,7 +4,7 @@ export default defineConfig({
   test: {
     projects: [
       {
-        test: { name: 'unit', include: ['test/{core,storage,upload,orm}/**/*.test.ts'] },
+        test: { name: 'unit', include: ['test/{cli,core,storage,upload,orm}/**/*.test.ts'] },
       },
       {
         test: {

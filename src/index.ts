@@ -36,7 +36,17 @@ export { FileJanitor, type FileJanitorOptions, type JanitorReport } from './orm/
 export { fileJournal } from './orm/file-journal.js'
 export { FileJournalEntry } from './orm/file-journal-entry.js'
 export { createFileTriggers, dropFileTriggers, fileTriggers } from './orm/file-triggers.js'
+export type { JournalBacklog } from './orm/journal-backlog.js'
 export type { LifecycleOptions } from './orm/lifecycle-options.js'
+export { type ReconcileOptions, reconcile } from './orm/reconcile.js'
+export type {
+  DanglingFinding,
+  OrphanFinding,
+  ReconcileFinding,
+  ReconcileProgress,
+  ReconcileSummary,
+  StaleUploadFinding,
+} from './orm/reconcile-findings.js'
 export { S3FileField, type S3FileFieldOptions, s3FileColumn } from './orm/s3-file-field.js'
 export { S3FileSubscriber } from './orm/s3-file-subscriber.js'
 export { setPartMemoryLimit } from './storage/part-memory.js'

@@ -26,6 +26,11 @@ export function isValidKey(key: string): boolean {
   return key !== '' && Buffer.byteLength(key) <= maxKeyBytes && key.isWellFormed() && !key.includes('\u0000')
 }
 
+/** The order in which stores list keys, that of their UTF-8 bytes: less than 0, 0, or more than 0. */
+export function compareKeys(left: string, right: string): number {
+  return left === right ? 0 : Buffer.compare(Buffer.from(left), Buffer.from(right))
+}
+
 /**
  * What keeps a path from being a safe part of a key: it would be normalised away, climb out of its prefix, or
  * not mean the same to every store and every URL parser.

@@ -19,6 +19,11 @@ export function configureStorages(configured: Record<string, FileStorage>): void
   for (const [name, storage] of Object.entries(configured)) storages.set(name, storage)
 }
 
+/** The names of all configured storages. */
+export function storageNames(): string[] {
+  return [...storages.keys()]
+}
+
 /**
  * The storage of that name.
  *
@@ -27,8 +32,7 @@ export function configureStorages(configured: Record<string, FileStorage>): void
 export function getStorage(name = 'default'): FileStorage {
   const storage = storages.get(name)
   if (storage === undefined) {
-    const known =
-      storages.size === 0 ? 'none is configured' : `configured: ${[...storages.keys()].join(', ')}`
+    const known = storages.size === 0 ? 'none is configured' : `configured: ${storageNames().join(', ')}`
     throw new ConfigurationError(
       'unknown-storage',
       `there is no storage '${name}' (${known}); name it in configureStorages({ ${name}: … })`,

@@ -61,6 +61,11 @@ export class FileJournal implements UploadLedger {
     return journal
   }
 
+  /** The entity, for statements that only read. */
+  get entity(): typeof FileJournalEntry {
+    return this.#target
+  }
+
   /** @throws JournalError `journal-failed`. */
   async open(object: ObjectRef): Promise<LedgerEntry> {
     const { keepUnsavedSeconds } = lifecycleOf(this.dataSource)

@@ -1,10 +1,21 @@
 import type { QueryRunner } from 'typeorm'
 import { type ObjectRef, refId } from '../core/object-ref.js'
 import { allFileColumns, type FileColumn } from './file-columns.js'
-import { dialectOf, refsOfRow, tableName } from './file-sql.js'
+import { byBytes, dialectOf, refsOfRow, tableName } from './file-sql.js'
+import { readCommitted } from './until-committed.js'
 
 /** Keys that one statement looks for; SQLite's default takes 32,766 parameters, others more. */
 const keysPerStatement = 1000
+
+/** Rows that are named for one object and column: millions may share an object. */
+const rowsPerObject = 10
+
+/** A row that refers to an object. */
+export interface FileReference extends ObjectRef {
+  column: FileColumn
+  /** The row's primary key, by column, as the driver gives it. */
+  id: Record<string, unknown>
+}
 
 /**
  * Which of the objects a committed row of any file field of the database refers to, soft-deleted rows included.
@@ -13,34 +24,81 @@ const keysPerStatement = 1000
  */
 export async function findReferred(runner: QueryRunner, refs: readonly ObjectRef[]): Promise<Set<string>> {
   const wanted = new Set(refs.map(refId))
-  const keys = [...new Set(refs.map(({ key }) => key))]
-  const referred = new Set<string>()
-  for (const file of allFileColumns(runner.dataSource)) {
-    for (let start = 0; start < keys.length; start += keysPerStatement) {
-      for (const ref of await findKeys(runner, file, keys.slice(start, start + keysPerStatement))) {
-        // A database may compare keys without regard to case.
-        if (wanted.has(refId(ref))) referred.add(refId(ref))
-      }
-    }
-  }
-  return referred
+  const found = await findReferredKeys(
+    runner,
+    refs.map(({ key }) => key),
+  )
+  return new Set(found.map(refId).filter((id) => wanted.has(id)))
 }
 
-async function findKeys(runner: QueryRunner, file: FileColumn, keys: string[]): Promise<ObjectRef[]> {
-  const { dataSource } = runner
-  const { driver } = dataSource
-  const { key, storage, each } = refsOfRow(dataSource, file, 'f')
-  const table = tableName(dataSource, file.column.entityMetadata)
-  const parameters = keys.map((_, index) => driver.createParameter('key', index)).join(', ')
-  const sql =
-    `SELECT ${key} AS ${driver.escape('key')}, ${storage} AS ${driver.escape('storage')} ` +
-    `FROM ${table} f${each === undefined ? '' : `, ${each}`} WHERE ${key} IN (${parameters})`
-  if (dialectOf(dataSource) !== 'sqlite') return runner.query(sql, keys)
-  // SQLite has one connection for all, which shows what another transaction has not committed.
-  let rows: ObjectRef[]
-  do {
-    while (runner.isTransactionActive) await new Promise((resolve) => setTimeout(resolve, 5))
-    rows = await runner.query(sql, keys)
-  } while (runner.isTransactionActive)
-  return rows
+/** The objects of these keys, in whatever storage, that a committed row of any file field refers to. */
+export async function findReferredKeys(runner: QueryRunner, keys: Iterable<string>): Promise<ObjectRef[]> {
+  const found: ObjectRef[] = []
+  await lookUp(runner, keys, async (column, some) => {
+    const { key, storage, from, where } = search(runner, column, some)
+    const rows = await readCommitted<{ ref_key: string; ref_storage: string }>(
+      runner,
+      `SELECT DISTINCT ${key} AS ref_key, ${storage} AS ref_storage FROM ${from} WHERE ${where}`,
+      some,
+    )
+    for (const row of rows) found.push({ key: row.ref_key, storage: row.ref_storage })
+  })
+  return found
+}
+
+/** The committed rows that refer to objects of these keys, in whatever storage: of each object and column a few. */
+export async function findReferences(runner: QueryRunner, keys: Iterable<string>): Promise<FileReference[]> {
+  const dialect = dialectOf(runner.dataSource)
+  const { driver } = runner.dataSource
+  const found: FileReference[] = []
+  await lookUp(runner, keys, async (column, some) => {
+    const { key, storage, from, where } = search(runner, column, some)
+    const ids = column.column.entityMetadata.primaryColumns.map(({ databaseName }) => databaseName)
+    const selected = [
+      `${key} AS ref_key`,
+      `${storage} AS ref_storage`,
+      `ROW_NUMBER() OVER (PARTITION BY ${byBytes(dialect, key)}, ${byBytes(dialect, storage)}) AS ref_number`,
+      ...ids.map((name, index) => `f.${driver.escape(name)} AS ref_id${index}`),
+    ]
+    const rows = await readCommitted<Record<string, unknown>>(
+      runner,
+      `SELECT * FROM (SELECT ${selected.join(', ')} FROM ${from} WHERE ${where}) refs ` +
+        `WHERE ref_number <= ${rowsPerObject}`,
+      some,
+    )
+    for (const row of rows) {
+      found.push({
+        key: row.ref_key as string,
+        storage: row.ref_storage as string,
+        column,
+        id: Object.fromEntries(ids.map((name, index) => [name, row[`ref_id${index}`]])),
+      })
+    }
+  })
+  return found
+}
+
+async function lookUp(
+  runner: QueryRunner,
+  keys: Iterable<string>,
+  inColumn: (column: FileColumn, keys: string[]) => Promise<void>,
+): Promise<void> {
+  const pending = [...new Set(keys)]
+  while (pending.length > 0) {
+    const some = pending.splice(0, keysPerStatement)
+    for (const column of allFileColumns(runner.dataSource)) await inColumn(column, some)
+  }
+}
+
+/** The parts of a statement that finds keys in a column. A database may compare them without regard to case. */
+function search({ dataSource }: QueryRunner, column: FileColumn, keys: string[]) {
+  const { key, storage, each } = refsOfRow(dataSource, column, 'f')
+  const table = tableName(dataSource, column.column.entityMetadata)
+  const parameters = keys.map((_, index) => dataSource.driver.createParameter('key', index)).join(', ')
+  return {
+    key,
+    storage,
+    from: `${table} f${each === undefined ? '' : `, ${each}`}`,
+    where: `${key} IN (${parameters})`,
+  }
 }

@@ -38,6 +38,18 @@ export function literal(dialect: Dialect, text: string): string {
   return `'${dialect === 'mysql' ? quoted.replaceAll('\\', '\\\\') : quoted}'`
 }
 
+/** A text so that it is compared and sorted by its UTF-8 bytes. MySQL gives it as a Buffer. */
+export function byBytes(dialect: Dialect, expression: string): string {
+  switch (dialect) {
+    case 'postgres':
+      return `CAST(${expression} AS text) COLLATE "C"`
+    case 'mysql':
+      return `CAST(CONVERT(${expression} USING utf8mb4) AS BINARY)`
+    case 'sqlite':
+      return `CAST(${expression} AS TEXT)`
+  }
+}
+
 /** A table's name as statements have it, quoted. */
 export function tableName(dataSource: DataSource, { tablePath }: EntityMetadata): string {
   return tablePath
@@ -123,8 +135,11 @@ const refsInRecord: InJson = {
     return { key: `(${json} ->> 'key')`, storage: `(${json} ->> 'storage')`, each: undefined }
   },
   mysql: (column) => {
-    const part = (name: string) =>
-      `IF(JSON_VALID(${column}), JSON_UNQUOTE(JSON_EXTRACT(${column}, '$.${name}')), NULL)`
+    const part = (name: string) => {
+      const value = `JSON_EXTRACT(${column}, '$.${name}')`
+      // JSON_UNQUOTE makes the text 'null' of JSON's null.
+      return `IF(JSON_VALID(${column}), IF(JSON_TYPE(${value}) = 'STRING', JSON_UNQUOTE(${value}), NULL), NULL)`
+    }
     return { key: part('key'), storage: part('storage'), each: undefined }
   },
   sqlite: (column, type) => {
@@ -142,8 +157,8 @@ const refsInList: InJson = {
       key: "(item.record ->> 'key')",
       storage: "(item.record ->> 'storage')",
       each:
-        `${kind}_array_elements(CASE ${kind}_typeof(${json}) WHEN 'array' THEN ${json} ` +
-        `ELSE ${kind}_build_array(${json}) END) AS item(record)`,
+        `${kind}_array_elements(CASE WHEN ${json} IS NULL THEN '[]' ` +
+        `WHEN ${kind}_typeof(${json}) = 'array' THEN ${json} ELSE ${kind}_build_array(${json}) END) AS item(record)`,
     }
   },
   mysql: (column) => ({
@@ -167,7 +182,7 @@ const refsInList: InJson = {
   },
 }
 
-function parserOf({ driver }: DataSource): ParseJson {
+export function parserOf({ driver }: DataSource): ParseJson {
   // PostgreSQL 16 and later can tell; before, what looks like JSON has to be.
   const isAskable = Number.parseInt(driver.version ?? '', 10) >= 16
   const check = (text: string) =>

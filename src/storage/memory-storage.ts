@@ -14,7 +14,7 @@ import type {
   StoredObject,
   UrlOptions,
 } from '../core/file-storage.js'
-import { normalizePrefix } from '../core/object-key.js'
+import { compareKeys, normalizePrefix } from '../core/object-key.js'
 import { checkOptions, option } from '../core/options.js'
 import { encodeCrc32 } from './crc32.js'
 
@@ -110,11 +110,10 @@ export class MemoryStorage implements FileStorage {
     prefix?: string
     after?: string
   } = {}): AsyncIterable<ListedObject> {
-    const byBytes = (left: string, right: string) => Buffer.compare(Buffer.from(left), Buffer.from(right))
-    for (const key of [...this.objects.keys()].sort(byBytes)) {
+    for (const key of [...this.objects.keys()].sort(compareKeys)) {
       const object = this.objects.get(key)
       if (object === undefined || !key.startsWith(prefix)) continue
-      if (after !== undefined && byBytes(key, after) <= 0) continue
+      if (after !== undefined && compareKeys(key, after) <= 0) continue
       yield { key, size: object.size, lastModified: object.lastModified }
     }
   }

@@ -1,0 +1,51 @@
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import type { DataSource } from 'typeorm'
+import { CommandUtils } from 'typeorm/commands/CommandUtils.js'
+import { storageNames } from '../core/storage-registry.js'
+import { UsageError } from './usage-error.js'
+
+export interface DataSourceArguments {
+  'data-source'?: string | undefined
+  require?: string[] | undefined
+}
+
+/**
+ * Loads the modules and the DataSource that a command was given, and destroys it in the end.
+ *
+ * @throws UsageError when there is none, or, where storages are needed, none of those.
+ */
+export async function withDataSource<Result>(
+  { 'data-source': file, require: modules = [] }: DataSourceArguments,
+  needs: { storages: boolean },
+  work: (dataSource: DataSource) => Promise<Result>,
+): Promise<Result> {
+  if (file === undefined) throw new UsageError('--data-source <file> is missing')
+  for (const name of modules) await import(locate(name))
+  const dataSource = await CommandUtils.loadDataSource(resolve(file))
+  try {
+    if (needs.storages && storageNames().length === 0) {
+      throw new UsageError(
+        'no storage is configured: the DataSource file, or a module named by --require, has to call configureStorages()',
+      )
+    }
+    // Stdout is for what was asked.
+    dataSource.setOptions({ logger: 'advanced-console', logging: [] })
+    if (!dataSource.isInitialized) {
+      dataSource.setOptions({ synchronize: false, migrationsRun: false, dropSchema: false })
+      await dataSource.initialize()
+    }
+    return await work(dataSource)
+  } finally {
+    if (dataSource.isInitialized) await dataSource.destroy()
+  }
+}
+
+/** A file of the working directory, or a package that is installed there. */
+function locate(name: string): string {
+  const path = resolve(name)
+  return pathToFileURL(existsSync(path) ? path : createRequire(join(resolve(), 'package.json')).resolve(name))
+    .href
+}

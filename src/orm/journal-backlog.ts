@@ -1,0 +1,49 @@
+import { type EntityManager, In, LessThanOrEqual, MoreThan } from 'typeorm'
+import { FileJournal } from './file-journal.js'
+import type { FileJournalEntry } from './file-journal-entry.js'
+import { lifecycleOf } from './lifecycle-options.js'
+
+/** What waits in the file journal. */
+export interface JournalBacklog {
+  entries: number
+  /** Entries that a `FileJanitor` would take now. */
+  due: number
+  /** Entries that a janitor has failed on; each has its last error. */
+  failing: number
+  /** When the oldest of all entries was written. */
+  oldest: Date | null
+}
+
+/** @returns null for a DataSource without `FileJournalEntry`. */
+export async function readBacklog(manager: EntityManager, now = Date.now()): Promise<JournalBacklog | null> {
+  const journal = FileJournal.of(manager.dataSource)
+  if (journal === undefined) return null
+  const { entity } = journal
+  const { deleteAfterSeconds } = lifecycleOf(manager.dataSource)
+  const by = (milliseconds: number) => LessThanOrEqual(new Date(milliseconds).toISOString())
+  const [oldest] = await manager.find(entity, { order: { since: 'ASC' }, take: 1 })
+  return {
+    entries: await manager.count(entity),
+    due: await manager.countBy(entity, [
+      { reason: 'upload', dueAt: by(now) },
+      { reason: 'release', dueAt: by(now), since: by(now - deleteAfterSeconds * 1000) },
+    ]),
+    failing: await manager.countBy(entity, { attempts: MoreThan(0) }),
+    oldest: oldest === undefined ? null : new Date(oldest.since),
+  }
+}
+
+/** The keys among these that an entry of the journal names, in whatever storage. */
+export async function findJournaledKeys(
+  manager: EntityManager,
+  keys: readonly string[],
+  reason?: FileJournalEntry['reason'],
+): Promise<Set<string>> {
+  const journal = FileJournal.of(manager.dataSource)
+  if (journal === undefined) return new Set()
+  const entries = await manager.find(journal.entity, {
+    select: { id: true, key: true },
+    where: { key: In([...keys]), ...(reason === undefined ? {} : { reason }) },
+  })
+  return new Set(entries.map(({ key }) => key))
+}
