@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto'
 import type { DataSource, EntityMetadata } from 'typeorm'
 import type { ForeignKeyMetadata } from 'typeorm/metadata/ForeignKeyMetadata.js'
 import { fileColumnsOfTable } from './file-columns.js'
-import { nameInTrigger } from './file-sql.js'
-import { noteReleases, selectRefs } from './note-releases.js'
+import { nameInTrigger, refsOfRow } from './file-sql.js'
+import { noteReleases } from './note-releases.js'
 
 /** Foreign keys with ON DELETE CASCADE, from the one to the table that is deleted from down to that of the files. */
 type Cascade = [ForeignKeyMetadata, ...ForeignKeyMetadata[]]
@@ -32,11 +32,14 @@ export function cascadeTriggers(dataSource: DataSource, metadata: EntityMetadata
     const from =
       `${nameInTrigger(dataSource, host, metadata)} f ` +
       `INNER JOIN ${last} doomed ON ${equal(dataSource, 'f', 'doomed', own)}`
-    // MariaDB forgets what OLD is in a common table expression that is referred to twice: a statement for each column.
-    const statements = columns.map((column) => {
-      const released = `WITH RECURSIVE ${tables} ${selectRefs(dataSource, [column], 'f', { from })}`
-      return noteReleases(dataSource, host, released)
-    })
+    // For each column anew: MariaDB forgets what OLD is in a common table expression that is referred to twice.
+    const statements = columns.map((column) =>
+      noteReleases(dataSource, {
+        host,
+        released: refsOfRow(dataSource, column, 'f'),
+        rows: { with: `WITH RECURSIVE ${tables} `, from },
+      }),
+    )
     return { host, id: idOf(cascade), statements }
   })
 }

@@ -21,13 +21,11 @@ export function isReleasedOnReplace({ field }: FileColumn): boolean {
 /** The columns that a statement changes, as far as is known. */
 export function changedColumns(event: UpdateEvent<ObjectLiteral>): FileColumn[] {
   const { metadata, entity, databaseEntity, updatedColumns } = event
-  return fileColumnsOf(metadata).filter((fileColumn) => {
-    const now = entity && filesOf(fileColumn, entity)
-    if (now === undefined || !fileColumn.column.isUpdate) return false
-    const old = databaseEntity && filesOf(fileColumn, databaseEntity)
-    if (old === undefined || updatedColumns.includes(fileColumn.column)) return true
-    const { added, removed } = diffFiles(old, now)
-    return added.length + removed.length > 0
+  return fileColumnsOf(metadata).filter(({ column, storageColumn, valueIn }) => {
+    if (!entity || !column.isUpdate) return false
+    // A statement of the query builder says nothing else. After a save(), TypeORM puts null where nothing was given.
+    if (!databaseEntity) return valueIn(entity) !== undefined
+    return updatedColumns.some((updated) => updated === column || updated === storageColumn)
   })
 }
 

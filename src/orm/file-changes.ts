@@ -3,11 +3,15 @@ import { type ObjectRef, refId } from '../core/object-ref.js'
 import type { S3File } from '../core/s3-file.js'
 import { getStorage } from '../core/storage-registry.js'
 import { isUpload } from '../core/upload-ledger.js'
+import { batchesOf } from './batches.js'
 import { CleanupQueue } from './cleanup-queue.js'
 import { FileJournal, fileGone } from './file-journal.js'
 import { hasSource, holdSources, rememberSource } from './file-sources.js'
 import { hasTriggers } from './installed-triggers.js'
 import { TransactionFiles } from './transaction-files.js'
+
+/** Requests to the store that are on their way at once. */
+const maxConcurrentLooks = 8
 
 /** What a statement has done to the files of a row. */
 export interface FileChange {
@@ -16,6 +20,8 @@ export interface FileChange {
   entity: ObjectLiteral
   attached: S3File[]
   released: S3File[]
+  /** Whether the row was there before. */
+  isUpdate: boolean
 }
 
 const pending = new WeakMap<QueryRunner, { changes: FileChange[]; written: Promise<void> }>()
@@ -57,13 +63,14 @@ async function write(runner: QueryRunner, changes: FileChange[]): Promise<void> 
     }
   }
   const moved = new Set(changes.flatMap(({ released }) => released.map(refId)))
-  const copies = changes.flatMap(({ metadata, entity, attached }) =>
-    attached.filter((file) => !moved.has(refId(file))).map((file) => ({ file, metadata, entity })),
+  const copies = changes.flatMap(({ metadata, entity, attached, isUpdate }) =>
+    attached
+      .filter((file) => !moved.has(refId(file)))
+      .map((file) => ({ file, metadata, entity, isDoubtful: isUpdate || hasSource(file) })),
   )
-  const loose = await holdSources(
-    runner,
-    copies.filter(({ file }) => !isUpload(file)),
-  )
+  // A record that was made by hand for a new row is taken at its word.
+  const copied = copies.filter(({ file, isDoubtful }) => !isUpload(file) && isDoubtful)
+  const loose = await holdSources(runner, copied)
   const ids = (await journal?.record(runner.manager, [...attached.values()], [...noted.values()])) ?? []
   // Uploads that another transaction has saved while this one waited for their entries.
   const shared = copies.filter(({ file }) => isUpload(file) && hasSource(file))
@@ -81,10 +88,12 @@ async function write(runner: QueryRunner, changes: FileChange[]): Promise<void> 
  * @throws UploadError `file-gone`.
  */
 async function assertStored(dataSource: DataSource, files: S3File[]): Promise<void> {
-  await Promise.all(
-    files.map(async (file) => {
-      const isLeaving = CleanupQueue.isDeleting(dataSource, file)
-      if (isLeaving || (await getStorage(file.storage).stat(file.key)) === null) throw fileGone(file)
-    }),
-  )
+  for (const some of batchesOf(files, maxConcurrentLooks)) {
+    await Promise.all(
+      some.map(async (file) => {
+        const isLeaving = CleanupQueue.isDeleting(dataSource, file)
+        if (isLeaving || (await getStorage(file.storage).stat(file.key)) === null) throw fileGone(file)
+      }),
+    )
+  }
 }

@@ -15,6 +15,7 @@ import type { S3File } from '../core/s3-file.js'
 import { sharedState } from '../core/shared-state.js'
 import { getStorage } from '../core/storage-registry.js'
 import { freshUploadOf, type LedgerEntry, type UploadLedger } from '../core/upload-ledger.js'
+import { batchesOf } from './batches.js'
 import { type FileJournalEntry, iso, journalBrand, newEntry } from './file-journal-entry.js'
 import { dialectOf } from './file-sql.js'
 import { lifecycleOf } from './lifecycle-options.js'
@@ -103,11 +104,13 @@ export class FileJournal implements UploadLedger {
     released: readonly ObjectRef[],
   ): Promise<string[]> {
     const own: { id: string; file: S3File }[] = []
+    const others: S3File[] = []
     for (const file of attached) {
       const upload = freshUploadOf(file)
-      if (upload === undefined) await this.#attachAgain(manager, file)
+      if (upload === undefined) others.push(file)
       else if (upload.entry !== undefined) own.push({ id: upload.entry.id, file })
     }
+    for (const some of batchesOf(others, rowsPerStatement)) await this.#attachAgain(manager, some)
     const [first] = own
     const [object] = released
     if (first !== undefined && object !== undefined && own.length === 1 && released.length === 1) {
@@ -117,13 +120,13 @@ export class FileJournal implements UploadLedger {
       if ((await this.#update(manager, open, { ...entry, uploadId: null })) === 1) return [first.id]
       await this.#assertThere(manager, own)
     } else {
-      for (const some of batchesOf(own)) {
+      for (const some of batchesOf(own, rowsPerStatement)) {
         const open = { id: In(some.map(({ id }) => id)), ...openUpload }
         if ((await this.#delete(manager, open)) < some.length) await this.#assertThere(manager, some)
       }
     }
     const entries = released.map((ref) => newEntry('release', ref))
-    for (const some of batchesOf(entries)) await this.#insert(some, manager)
+    for (const some of batchesOf(entries, rowsPerStatement)) await this.#insert(some, manager)
     return entries.map(({ id }) => id)
   }
 
@@ -211,15 +214,17 @@ export class FileJournal implements UploadLedger {
     )
   }
 
-  /** A file that has no entry of its own: copied from another row, taken back, or made of a record. */
-  async #attachAgain(manager: EntityManager, file: S3File): Promise<void> {
-    const { storage, key } = file
-    const found = await this.#find(manager, { storage, key })
+  /** Files that have no entry of their own: copied from another row, taken back, or made of a record. */
+  async #attachAgain(manager: EntityManager, files: S3File[]): Promise<void> {
+    const byRef = new Map(files.map((file) => [refId(file), file]))
+    const entries = await this.#find(manager, { key: In(files.map(({ key }) => key)) })
     // A database may compare keys without regard to case.
-    const ids = found.filter((entry) => refId(entry) === refId(file)).map(({ id }) => id)
-    if (ids.length === 0) return
-    await this.#delete(manager, { id: In(ids), claimedUntil: IsNull() })
-    if ((await this.#find(manager, { id: In(ids) }, true)).length > 0) throw fileGone(file)
+    const found = entries.filter((entry) => byRef.has(refId(entry)))
+    if (found.length === 0) return
+    const ids = { id: In(found.map(({ id }) => id)) }
+    await this.#delete(manager, { ...ids, claimedUntil: IsNull() })
+    const [claimed] = await this.#find(manager, ids, true)
+    if (claimed !== undefined) throw fileGone(byRef.get(refId(claimed)) as S3File)
   }
 
   /** Some entries could not be taken: their objects are given up, or were attached before, by the same file. */
@@ -370,14 +375,6 @@ export function fileJournal(dataSource: DataSource): UploadLedger {
     )
   }
   return journal
-}
-
-function batchesOf<Item>(items: Item[]): Item[][] {
-  const batches: Item[][] = []
-  for (let start = 0; start < items.length; start += rowsPerStatement) {
-    batches.push(items.slice(start, start + rowsPerStatement))
-  }
-  return batches
 }
 
 /** Half a minute, twice as long each time, a day at most. */

@@ -92,13 +92,13 @@ async function lookUp(
 
 /** The parts of a statement that finds keys in a column. A database may compare them without regard to case. */
 function search({ dataSource }: QueryRunner, column: FileColumn, keys: string[]) {
-  const { key, storage, each } = refsOfRow(dataSource, column, 'f')
+  const { key, storage, search, each } = refsOfRow(dataSource, column, 'f')
   const table = tableName(dataSource, column.column.entityMetadata)
   const parameters = keys.map((_, index) => dataSource.driver.createParameter('key', index)).join(', ')
   return {
     key,
     storage,
     from: `${table} f${each === undefined ? '' : `, ${each}`}`,
-    where: `${key} IN (${parameters})`,
+    where: `${search} IN (${parameters})`,
   }
 }

@@ -88,6 +88,8 @@ export interface RowRefs {
   /** Expressions; null where the row refers to none. */
   key: string
   storage: string
+  /** What to look for keys in: `key` without what would keep an index from being used. */
+  search: string
   /** What to add to `FROM`, behind the row, where a column has several files. */
   each: string | undefined
 }
@@ -111,13 +113,19 @@ export function refsOfRow(
   const { layout, rules, isMultiple } = file.field
   const ownStorage = literal(dialect, rules.storage ?? 'default')
   if (layout === 'key') {
-    return { key: `NULLIF(${column}, '')`, storage: ownStorage, each: undefined }
+    return { key: `NULLIF(${column}, '')`, storage: ownStorage, search: column, each: undefined }
   }
   if (file.storageColumn !== undefined) {
     const storage = `COALESCE(${name(file.storageColumn.databaseName)}, ${ownStorage})`
-    return { key: column, storage, each: undefined }
+    return { key: column, storage, search: column, each: undefined }
   }
-  return (isMultiple ? refsInList : refsInRecord)[dialect](column, String(file.column.type), parse)
+  const refs = (isMultiple ? refsInList : refsInRecord)[dialect]({
+    column,
+    type: String(file.column.type),
+    item: `${row}_item`,
+    parse,
+  })
+  return { ...refs, search: refs.key }
 }
 
 /** Whether a column keeps JSON in a type that takes any text. */
@@ -127,14 +135,22 @@ export function isJsonText({ field, column }: FileColumn): boolean {
 
 const jsonTypes = ['json', 'jsonb']
 
-type InJson = Record<Dialect, (column: string, type: string, parse: ParseJson) => RowRefs>
+interface JsonColumn {
+  column: string
+  type: string
+  /** The alias of an element of a list. */
+  item: string
+  parse: ParseJson
+}
+
+type InJson = Record<Dialect, (column: JsonColumn) => Omit<RowRefs, 'search'>>
 
 const refsInRecord: InJson = {
-  postgres: (column, type, parse) => {
+  postgres: ({ column, type, parse }) => {
     const json = jsonTypes.includes(type) ? column : parse(column)
     return { key: `(${json} ->> 'key')`, storage: `(${json} ->> 'storage')`, each: undefined }
   },
-  mysql: (column) => {
+  mysql: ({ column }) => {
     const part = (name: string) => {
       const value = `JSON_EXTRACT(${column}, '$.${name}')`
       // JSON_UNQUOTE makes the text 'null' of JSON's null.
@@ -142,7 +158,7 @@ const refsInRecord: InJson = {
     }
     return { key: part('key'), storage: part('storage'), each: undefined }
   },
-  sqlite: (column, type) => {
+  sqlite: ({ column, type }) => {
     const part = (name: string) =>
       `(CASE WHEN ${isValidInSqlite(column, type)} THEN json_extract(${column}, '$.${name}') END)`
     return { key: part('key'), storage: part('storage'), each: undefined }
@@ -151,33 +167,34 @@ const refsInRecord: InJson = {
 
 /** A single record is a list of one, as the column's reader has it. */
 const refsInList: InJson = {
-  postgres: (column, type, parse) => {
+  postgres: ({ column, type, item, parse }) => {
     const [json, kind] = jsonTypes.includes(type) ? [column, type] : [parse(column), 'jsonb']
     return {
-      key: "(item.record ->> 'key')",
-      storage: "(item.record ->> 'storage')",
+      key: `(${item}.record ->> 'key')`,
+      storage: `(${item}.record ->> 'storage')`,
       each:
         `${kind}_array_elements(CASE WHEN ${json} IS NULL THEN '[]' ` +
-        `WHEN ${kind}_typeof(${json}) = 'array' THEN ${json} ELSE ${kind}_build_array(${json}) END) AS item(record)`,
+        `WHEN ${kind}_typeof(${json}) = 'array' THEN ${json} ELSE ${kind}_build_array(${json}) END) ` +
+        `AS ${item}(record)`,
     }
   },
-  mysql: (column) => ({
-    key: 'item.object_key',
-    storage: 'item.storage_name',
+  mysql: ({ column, item }) => ({
+    key: `${item}.object_key`,
+    storage: `${item}.storage_name`,
     each:
       `JSON_TABLE(CASE WHEN NOT COALESCE(JSON_VALID(${column}), FALSE) THEN '[]' ` +
       `WHEN JSON_TYPE(${column}) = 'ARRAY' THEN ${column} ELSE CONCAT('[', ${column}, ']') END, '$[*]' COLUMNS (` +
       "object_key VARCHAR(1024) CHARACTER SET utf8mb4 PATH '$.key', " +
-      "storage_name VARCHAR(100) CHARACTER SET utf8mb4 PATH '$.storage')) AS item",
+      `storage_name VARCHAR(100) CHARACTER SET utf8mb4 PATH '$.storage')) AS ${item}`,
   }),
-  sqlite: (column, type) => {
+  sqlite: ({ column, type, item }) => {
     const part = (name: string) =>
-      `(CASE item.type WHEN 'object' THEN json_extract(item.value, '$.${name}') END)`
+      `(CASE ${item}.type WHEN 'object' THEN json_extract(${item}.value, '$.${name}') END)`
     const list = `CASE json_type(${column}) WHEN 'array' THEN ${column} ELSE json_array(json(${column})) END`
     return {
       key: part('key'),
       storage: part('storage'),
-      each: `json_each(CASE WHEN ${isValidInSqlite(column, type)} THEN ${list} ELSE '[]' END) AS item`,
+      each: `json_each(CASE WHEN ${isValidInSqlite(column, type)} THEN ${list} ELSE '[]' END) AS ${item}`,
     }
   },
 }

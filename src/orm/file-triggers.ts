@@ -22,7 +22,8 @@ interface Statements {
  *   afterwards. They are to be made again, too, when `onReplace`, `onRemove`, `storage` or a foreign key of the entity
  *   has changed. On SQLite, TypeORM makes a table anew to change it, and its triggers are gone.
  * - TRUNCATE on MySQL, and so `clear()`, fires no triggers, nor does REPLACE on SQLite without
- *   `PRAGMA recursive_triggers`.
+ *   `PRAGMA recursive_triggers`. On PostgreSQL, an UPDATE has to name the file's column: what a trigger of your own
+ *   changes besides is not seen.
  * - On PostgreSQL, whoever writes to the table must be allowed to insert into the journal's. On MySQL, the
  *   application's user needs the privilege TRIGGER to see that they are there.
  *
@@ -96,12 +97,12 @@ function inPostgres(dataSource: DataSource, metadata: EntityMetadata): Statement
     )
   }
   const parse = (text: string) => `${procedure('json')}(${text})`
-  for (const { kind, event, condition, statement } of tableTriggers(dataSource, metadata, parse)) {
+  for (const { kind, event, condition, statements } of tableTriggers(dataSource, metadata, parse)) {
     const each = condition === undefined ? 'STATEMENT' : `ROW WHEN (${condition})`
     up.push(
       // Names without a schema mean what they mean now, whoever's statement it is later.
       `CREATE OR REPLACE FUNCTION ${procedure(kind)}() RETURNS trigger LANGUAGE plpgsql ` +
-        `SET search_path FROM CURRENT AS $s3file$ BEGIN ${statement}; RETURN NULL; END $s3file$`,
+        `SET search_path FROM CURRENT AS $s3file$ BEGIN ${statements.join('; ')}; RETURN NULL; END $s3file$`,
       `CREATE TRIGGER ${trigger(kind)} ${event} ON ${table} FOR EACH ${each} EXECUTE FUNCTION ${procedure(kind)}()`,
     )
   }
@@ -116,8 +117,8 @@ function inMysql(dataSource: DataSource, metadata: EntityMetadata): Statements {
   const table = tableName(dataSource, metadata)
   const name = (kind: TriggerKind) => nameBeside(dataSource, metadata, triggerName(kind, metadata))
   const own = tableTriggers(dataSource, metadata).map(
-    ({ kind, event, condition, statement }) =>
-      `CREATE TRIGGER ${name(kind)} ${event} ON ${table} FOR EACH ROW IF ${condition} THEN ${statement}; END IF`,
+    ({ kind, event, condition, statements }) =>
+      `CREATE TRIGGER ${name(kind)} ${event} ON ${table} FOR EACH ROW IF ${condition} THEN ${statements.join('; ')}; END IF`,
   )
   const cascades = cascadeTriggers(dataSource, metadata).map(({ host, id, statements }) => ({
     name: nameBeside(dataSource, host, triggerName('cascade', metadata, id)),
@@ -136,8 +137,8 @@ function inSqlite(dataSource: DataSource, metadata: EntityMetadata): Statements 
   const name = (kind: TriggerKind) => nameBeside(dataSource, metadata, triggerName(kind, metadata))
   return {
     up: tableTriggers(dataSource, metadata).map(
-      ({ kind, event, condition, statement }) =>
-        `CREATE TRIGGER ${name(kind)} ${event} ON ${table} FOR EACH ROW WHEN ${condition} BEGIN ${statement}; END`,
+      ({ kind, event, condition, statements }) =>
+        `CREATE TRIGGER ${name(kind)} ${event} ON ${table} FOR EACH ROW WHEN ${condition} BEGIN ${statements.join('; ')}; END`,
     ),
     down: [name('update'), name('delete')].map((trigger) => `DROP TRIGGER IF EXISTS ${trigger}`),
   }

@@ -3,9 +3,9 @@ import type { DataSource, EntityMetadata, QueryRunner } from 'typeorm'
 import { dialectOf, nameBeside, tableName } from './file-sql.js'
 
 /** What the names of this package's triggers begin with. */
-export const triggerPrefix = 's3file_'
+const triggerPrefix = 's3file_'
 
-/** What a trigger does, besides those of the table itself: it looks at the table of a foreign key. */
+/** What it is for: `cascade` is on the table that a foreign key refers to, `json` is a function in PostgreSQL. */
 export type TriggerKind = 'update' | 'delete' | 'truncate' | 'json' | 'cascade'
 
 /** The longest name in bytes that all databases take. */

@@ -1,79 +1,68 @@
 import type { DataSource, EntityMetadata } from 'typeorm'
-import type { FileColumn } from './file-columns.js'
 import { FileJournal } from './file-journal.js'
-import { type Dialect, dialectOf, nameInTrigger, type ParseJson, refsOfRow } from './file-sql.js'
+import { type Dialect, dialectOf, nameInTrigger, type RowRefs } from './file-sql.js'
 
 interface Words {
   /** An expression that compares byte by byte, whatever the collation of its column. */
   exact: (text: string) => string
-  /** The text of such an expression again. */
-  text: (exact: string) => string
   newId: string
   /** As `Date.toISOString()` has it. */
   now: string
+  /** What a query without a table selects from. */
+  nothing: string | undefined
 }
 
 const words: Record<Dialect, Words> = {
   postgres: {
     exact: (text) => `${text} COLLATE "C"`,
-    text: (exact) => exact,
     newId: 'gen_random_uuid()::text',
     now: `to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`,
+    nothing: undefined,
   },
   mysql: {
     exact: (text) => `CAST(CONVERT(${text} USING utf8mb4) AS BINARY)`,
-    text: (exact) => `CONVERT(${exact} USING utf8mb4)`,
     newId: 'UUID()',
     now: "CONCAT(LEFT(DATE_FORMAT(UTC_TIMESTAMP(3), '%Y-%m-%dT%H:%i:%s.%f'), 23), 'Z')",
+    nothing: 'DUAL',
   },
   sqlite: {
     exact: (text) => `${text} COLLATE BINARY`,
-    text: (exact) => exact,
     newId: 'lower(hex(randomblob(16)))',
     now: "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')",
+    nothing: undefined,
   },
 }
 
-/**
- * A query of the objects that file columns of `row` refer to.
- *
- * @param from what to select `row` from, unless it is OLD or NEW.
- */
-export function selectRefs(
-  dataSource: DataSource,
-  columns: readonly FileColumn[],
-  row: string,
-  { from, parse }: { from?: string; parse?: ParseJson | undefined } = {},
-): string {
-  const { exact } = words[dialectOf(dataSource)]
-  const selects = columns.map((column) => {
-    const { key, storage, each } = refsOfRow(dataSource, column, row, parse)
-    const sources = [from, each].filter((source) => source !== undefined)
-    return (
-      `SELECT DISTINCT ${exact(key)} AS object_key, ${exact(storage)} AS storage_name` +
-      (sources.length === 0 ? '' : ` FROM ${sources.join(', ')}`)
-    )
-  })
-  return selects.join(' UNION ')
+export interface Releases {
+  /** The table of the trigger. */
+  host: EntityMetadata
+  /** The objects that are let go. */
+  released: RowRefs
+  /** What to select the rows of `released` from, unless they are OLD. */
+  rows?: { with?: string; from: string }
+  /** The objects that are not. */
+  kept?: RowRefs[]
 }
 
 /**
- * What a trigger on `host` does: writes an entry of the journal for each object of `released`, a query of
- * `selectRefs()`, that is not among those of `kept`. Leaves out what no entry has room for: it is no object's name.
+ * What a trigger does: writes an entry of the journal for each object that a column lets go. Leaves out what no entry
+ * has room for: it is no object's name.
  */
 export function noteReleases(
   dataSource: DataSource,
-  host: EntityMetadata,
-  released: string,
-  kept?: string,
+  { host, released: { key, storage, each }, rows, kept = [] }: Releases,
 ): string {
   const { metadata: journal } = FileJournal.of(dataSource) as FileJournal
-  const { text, newId, now } = words[dialectOf(dataSource)]
+  const { exact, newId, now, nothing } = words[dialectOf(dataSource)]
+  const from = (...sources: (string | undefined)[]) => {
+    const given = sources.filter((source) => source !== undefined).join(', ') || nothing
+    return given === undefined ? '' : ` FROM ${given}`
+  }
   const values = {
     id: newId,
     reason: "'release'",
-    storage: text('gone.storage_name'),
-    key: text('gone.object_key'),
+    storage,
+    key,
     since: now,
     dueAt: now,
     attempts: '0',
@@ -81,14 +70,17 @@ export function noteReleases(
   const names = Object.keys(values).map((property) =>
     dataSource.driver.escape(journal.findColumnWithPropertyName(property)?.databaseName as string),
   )
-  const isKept =
-    kept === undefined
-      ? ''
-      : ` AND NOT EXISTS (SELECT 1 FROM (${kept}) kept ` +
-        'WHERE kept.object_key = gone.object_key AND kept.storage_name = gone.storage_name)'
+  const conditions = [
+    `length(${key}) BETWEEN 1 AND 1024`,
+    `length(${storage}) BETWEEN 1 AND 100`,
+    ...kept.map(
+      (other) =>
+        `NOT EXISTS (SELECT 1${from(other.each)} WHERE ${exact(other.key)} = ${exact(key)} ` +
+        `AND ${exact(other.storage)} = ${exact(storage)})`,
+    ),
+  ]
   return (
-    `INSERT INTO ${nameInTrigger(dataSource, host, journal)} (${names.join(', ')}) ` +
-    `SELECT ${Object.values(values).join(', ')} FROM (${released}) gone ` +
-    `WHERE length(gone.object_key) BETWEEN 1 AND 1024 AND length(gone.storage_name) BETWEEN 1 AND 100${isKept}`
+    `INSERT INTO ${nameInTrigger(dataSource, host, journal)} (${names.join(', ')}) ${rows?.with ?? ''}` +
+    `SELECT ${Object.values(values).join(', ')}${from(rows?.from, each)} WHERE ${conditions.join(' AND ')}`
   )
 }

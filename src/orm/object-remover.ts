@@ -1,6 +1,7 @@
 import type { DataSource } from 'typeorm'
 import { type ObjectRef, refId } from '../core/object-ref.js'
 import { getStorage } from '../core/storage-registry.js'
+import { batchesOf } from './batches.js'
 import { findReferred } from './file-references.js'
 import { sharesConnection } from './file-sql.js'
 
@@ -77,9 +78,9 @@ async function removeFrom<Item extends Removal>(
     const storage = getStorage(storageName)
     const stuck = new Map<Item, unknown>()
     const uploads = items.filter(({ uploadId }) => uploadId !== undefined)
-    while (uploads.length > 0) {
+    for (const some of batchesOf(uploads, maxConcurrentAborts)) {
       await Promise.all(
-        uploads.splice(0, maxConcurrentAborts).map(async (item) => {
+        some.map(async (item) => {
           try {
             outcome.abortedUploads += await abortUploads(storageName, item)
           } catch (error) {

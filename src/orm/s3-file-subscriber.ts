@@ -131,7 +131,7 @@ export class S3FileSubscriber implements EntitySubscriberInterface {
     const files = insertedColumns(metadata).flatMap((column) => filesOf(column, entity) ?? [])
     if (files.length === 0) return
     if (entityId !== undefined) {
-      return this.#record(queryRunner, { metadata, entity, attached: files, released: [] })
+      return this.#record(queryRunner, { metadata, entity, attached: files, released: [], isUpdate: false })
     }
     // The query builder does not say whether there was a conflict, and which row it then left or changed.
     TransactionFiles.find(queryRunner)?.attach(uploadsOf(insertedColumns(metadata), entity))
@@ -170,7 +170,7 @@ export class S3FileSubscriber implements EntitySubscriberInterface {
       rememberSource({ metadata, entity }, uploadsOf(columns, entity))
       return this.#settleStatement(queryRunner)
     }
-    return this.#record(queryRunner, { metadata, entity, attached, released })
+    return this.#record(queryRunner, { metadata, entity, attached, released, isUpdate: true })
   }
 
   afterRemove(event: RemoveEvent<ObjectLiteral>): void | Promise<void> {
@@ -184,7 +184,7 @@ export class S3FileSubscriber implements EntitySubscriberInterface {
     const released = columns.flatMap((column) => read?.get(column) ?? loaded(column) ?? [])
     if (released.length === 0) return
     const entity = metadata.ensureEntityIdMap(entityId)
-    return this.#record(queryRunner, { metadata, entity, attached: [], released })
+    return this.#record(queryRunner, { metadata, entity, attached: [], released, isUpdate: false })
   }
 
   afterTransactionStart({ queryRunner }: TransactionStartEvent): void {
@@ -196,7 +196,10 @@ export class S3FileSubscriber implements EntitySubscriberInterface {
 
   beforeTransactionCommit({ queryRunner }: TransactionCommitEvent): void {
     const files = TransactionFiles.find(queryRunner)
-    if (files !== undefined && depthOf(queryRunner) === 1) files.isCommitTried = true
+    if (files === undefined || depthOf(queryRunner) !== 1) return
+    // Another transaction, or discard(), may have given up an upload since.
+    for (const file of files.attached) assertSavable(queryRunner.dataSource, file)
+    files.isCommitTried = true
   }
 
   afterTransactionCommit({ queryRunner }: TransactionCommitEvent): void {

@@ -1,7 +1,7 @@
 import type { DataSource, EntityMetadata } from 'typeorm'
 import { type FileColumn, fileColumnsOfTable } from './file-columns.js'
-import { type Dialect, dialectOf, type ParseJson, tableName } from './file-sql.js'
-import { noteReleases, selectRefs } from './note-releases.js'
+import { type Dialect, dialectOf, type ParseJson, refsOfRow, tableName } from './file-sql.js'
+import { noteReleases } from './note-releases.js'
 
 /** A trigger of the table that has the files. */
 export interface TableTrigger {
@@ -10,7 +10,7 @@ export interface TableTrigger {
   event: string
   /** Which rows it is for; undefined for a trigger of a whole statement. */
   condition: string | undefined
-  statement: string
+  statements: string[]
 }
 
 const differs: Record<Dialect, (column: string, isJson: boolean) => string> = {
@@ -33,6 +33,7 @@ export function tableTriggers(
   const columns = fileColumnsOfTable(dataSource, metadata)
   const onReplace = columns.filter(({ field }) => field.onReplace === 'delete')
   const onRemove = columns.filter(({ field }) => field.onRemove === 'delete')
+  const refs = (column: FileColumn, row: string) => refsOfRow(dataSource, column, row, parse)
   const triggers: TableTrigger[] = []
   if (onReplace.length > 0) {
     const parts = onReplace.flatMap(partsOf)
@@ -40,13 +41,14 @@ export function tableTriggers(
     const isChanged = parts.map(({ databaseName, type }) =>
       differs[dialect](driver.escape(databaseName), type === 'json'),
     )
-    const before = selectRefs(dataSource, onReplace, 'OLD', { parse })
-    const after = selectRefs(dataSource, columns, 'NEW', { parse })
+    const kept = columns.map((column) => refs(column, 'NEW'))
     triggers.push({
       kind: 'update',
       event: dialect === 'mysql' ? 'AFTER UPDATE' : `AFTER UPDATE OF ${names.join(', ')}`,
       condition: isChanged.join(' OR '),
-      statement: noteReleases(dataSource, metadata, before, after),
+      statements: onReplace.map((column) =>
+        noteReleases(dataSource, { host: metadata, released: refs(column, 'OLD'), kept }),
+      ),
     })
   }
   if (onRemove.length > 0) {
@@ -56,16 +58,20 @@ export function tableTriggers(
       condition: onRemove
         .map(({ column }) => `OLD.${driver.escape(column.databaseName)} IS NOT NULL`)
         .join(' OR '),
-      statement: noteReleases(dataSource, metadata, selectRefs(dataSource, onRemove, 'OLD', { parse })),
+      statements: onRemove.map((column) =>
+        noteReleases(dataSource, { host: metadata, released: refs(column, 'OLD') }),
+      ),
     })
   }
   if (onRemove.length > 0 && dialect === 'postgres') {
-    const all = selectRefs(dataSource, onRemove, 'f', { from: `${tableName(dataSource, metadata)} f`, parse })
+    const rows = { from: `${tableName(dataSource, metadata)} f` }
     triggers.push({
       kind: 'truncate',
       event: 'BEFORE TRUNCATE',
       condition: undefined,
-      statement: noteReleases(dataSource, metadata, all),
+      statements: onRemove.map((column) =>
+        noteReleases(dataSource, { host: metadata, released: refs(column, 'f'), rows }),
+      ),
     })
   }
   return triggers

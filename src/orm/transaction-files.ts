@@ -75,6 +75,11 @@ export class TransactionFiles {
     this.#top().onUndo.push(write)
   }
 
+  /** The uploads that rows refer to when all is committed now. */
+  get attached(): Iterable<S3File> {
+    return this.#levels[0]?.attached ?? []
+  }
+
   /** A savepoint was released: what it did is now its parent's. */
   releaseSavepoint(): void {
     const above = this.#takeAbove()

@@ -1,151 +1,227 @@
-import { DataSource, type QueryRunner } from 'typeorm'
-import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest'
+import { type EntityManager, TypeORMError } from 'typeorm'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { S3File } from '../../src/core/s3-file.ts'
 import { filesSettled } from '../../src/orm/cleanup-queue.ts'
-import { FileJournalEntry } from '../../src/orm/file-journal-entry.ts'
-import { S3FileSubscriber } from '../../src/orm/s3-file-subscriber.ts'
-import { uploadFromStream } from '../../src/upload/upload-from-stream.ts'
-import { entities, InColumns, InJson } from '../support/entities.ts'
-import { S3World } from '../support/s3-world.ts'
-import { dataSourceOptions } from '../support/servers.ts'
+import { Album, Paper, Picture, Witness } from '../support/lifecycle-entities.ts'
+import { LifecycleWorld, settings, type TestedDatabase } from '../support/lifecycle-world.ts'
 
-describe.each([['the database of this run'], ['SQLite']])('on %s', (name) => {
-  describe.each([['with a journal'], ['without a journal']])('%s', (journal) => {
-    let world: S3World
-    let dataSource: DataSource
-    beforeAll(async () => {
-      world = await S3World.start()
-      dataSource = new DataSource({
-        ...dataSourceOptions(name === 'SQLite' ? 'sqljs://memory' : inject('servers').databaseUrl),
-        entities: journal === 'with a journal' ? [...entities, FileJournalEntry] : entities,
-        subscribers: [S3FileSubscriber],
-        synchronize: true,
-        dropSchema: true,
-      } as ConstructorParameters<typeof DataSource>[0])
-      await dataSource.initialize()
-    })
-    afterAll(async () => {
-      await dataSource.destroy()
-      await world.stop()
-    })
-    afterEach(async () => {
-      await filesSettled()
-      expect(await entries()).toEqual([])
-      await world.clear()
-    })
+type Work = (manager: EntityManager) => Promise<unknown>
 
-    const entries = async () =>
-      journal === 'with a journal'
-        ? (await dataSource.getRepository(FileJournalEntry).find()).map(({ key }) => key)
-        : []
-    const upload = (text = 'a') =>
-      uploadFromStream(Buffer.from(text), {
-        into: [InJson, 'file'],
-        contentType: 'text/plain',
-        name: `${text}.txt`,
-      })
-    const exists = async (file: S3File) => {
-      await filesSettled()
-      return file.exists()
+const paper = (file: S3File) => Object.assign(new Paper(), { file })
+const picture = (file: S3File) => Object.assign(new Picture(), { file })
+
+/** What `save()` and `remove()` can do to files: what has to be there before, and what is done in the transaction. */
+const operations: Record<string, (world: LifecycleWorld) => Promise<Work>> = {
+  insert: async (world) => {
+    const row = paper(await world.upload('new'))
+    return (manager) => manager.save(row)
+  },
+  replace: async (world) => {
+    const row = await world.saved(Paper, { file: await world.upload('old') })
+    const file = await world.upload('new')
+    return (manager) => manager.save(Object.assign(row, { file }))
+  },
+  clear: async (world) => {
+    const row = await world.saved(Paper, { file: await world.upload('old') })
+    return (manager) => manager.save(Object.assign(row, { file: null }))
+  },
+  remove: async (world) => {
+    const row = await world.saved(Paper, { file: await world.upload('old') })
+    return (manager) => manager.remove(row)
+  },
+  'save of a parent that replaces, adds and drops children': async (world) => {
+    const pictures = [picture(await world.upload('1')), picture(await world.upload('2'))]
+    const album = await world.saved(Album, { pictures })
+    const [replacement, added] = [await world.upload('3'), await world.upload('4')]
+    return (manager) => {
+      const [first] = album.pictures
+      album.pictures = [Object.assign(first as Picture, { file: replacement }), picture(added)]
+      return manager.save(album)
     }
-    const saved = async (text = 'old') => {
-      const entity = new InJson()
-      entity.file = await upload(text)
-      await dataSource.manager.save(entity)
-      return entity as InJson & { file: S3File }
-    }
-
-    it('keeps what was saved', async () => {
-      const { file } = await saved()
-      expect(await exists(file)).toBe(true)
-      expect(await entries()).toEqual([])
-    })
-
-    it('deletes what was replaced', async () => {
-      const entity = await saved()
-      const old = entity.file
-      entity.file = await upload('new')
-      await dataSource.manager.save(entity)
-      expect(await exists(old)).toBe(false)
-      expect(await exists(entity.file)).toBe(true)
-    })
-
-    it('deletes what was cleared or removed', async () => {
-      const entity = await saved()
-      const old = entity.file
-      ;(entity as InJson).file = null
-      await dataSource.manager.save(entity)
-      expect(await exists(old)).toBe(false)
-      const other = await saved()
-      const { file } = other
-      await dataSource.manager.remove(other)
-      expect(await exists(file)).toBe(false)
-    })
-
-    it('keeps the old and deletes the new when rolled back', async () => {
-      const entity = await saved()
-      const old = entity.file
-      const file = await upload('new')
-      await expect(
-        dataSource.transaction(async (manager) => {
-          entity.file = file
-          await manager.save(entity)
-          throw new Error('no')
-        }),
-      ).rejects.toThrow('no')
-      expect(await exists(old)).toBe(true)
-      expect(await exists(file)).toBe(false)
-      await expect(dataSource.manager.save(entity)).rejects.toMatchObject({ code: 'file-gone' })
-    })
-
-    it('undoes only what a savepoint did that was rolled back', async () => {
-      const [first, second] = [await saved('1'), await saved('2')]
-      const [old1, old2] = [first.file, second.file]
-      const [new1, new2] = [await upload('n1'), await upload('n2')]
-      const runner: QueryRunner = dataSource.createQueryRunner()
-      await runner.startTransaction()
-      first.file = new1
-      await runner.manager.save(first)
-      await runner.startTransaction()
-      second.file = new2
-      await runner.manager.save(second)
-      await runner.rollbackTransaction()
-      await runner.startTransaction()
-      await runner.commitTransaction()
-      expect(await exists(new2)).toBe(true)
-      expect(await exists(old1)).toBe(true)
-      await runner.commitTransaction()
-      await runner.release()
-      expect(await Promise.all([exists(old1), exists(new1), exists(old2), exists(new2)])).toEqual([
-        false,
-        true,
-        true,
-        false,
+  },
+  'remove of a parent with its children': async (world) => {
+    const pictures = [picture(await world.upload('1')), picture(await world.upload('2'))]
+    const album = await world.saved(Album, { pictures })
+    return (manager) => manager.remove(album)
+  },
+  'save of a list': async (world) => {
+    const rows = await Promise.all(
+      ['1', '2'].map(async (text) => world.saved(Paper, { file: await world.upload(text) })),
+    )
+    const [replacement, added] = [await world.upload('3'), await world.upload('4')]
+    return (manager) => {
+      const [first, second] = rows as [Paper, Paper]
+      return manager.save([
+        Object.assign(first, { file: replacement }),
+        Object.assign(second, { file: null }),
+        paper(added),
       ])
-    })
+    }
+  },
+  'remove of a list': async (world) => {
+    const rows = await Promise.all(
+      ['1', '2', '3'].map(async (text) => world.saved(Paper, { file: await world.upload(text) })),
+    )
+    return (manager) => manager.remove(rows)
+  },
+  'save of a list in chunks': async (world) => {
+    const rows = await Promise.all(
+      ['1', '2', '3'].map(async (text) => world.saved(Paper, { file: await world.upload(text) })),
+    )
+    const files = await Promise.all(['a', 'b', 'c', 'd', 'e'].map((text) => world.upload(text)))
+    return (manager) =>
+      manager.save(
+        files.map((file, index) => Object.assign(rows[index] ?? new Paper(), { file })),
+        { chunk: 2 },
+      )
+  },
+}
 
-    it('works in columns', async () => {
-      const entity = new InColumns()
-      const old = await upload('old')
-      entity.file = old
-      await dataSource.manager.save(entity)
-      entity.file = await upload('new')
-      await dataSource.manager.save(entity)
-      expect(await exists(old)).toBe(false)
-      expect(await exists(entity.file)).toBe(true)
-      entity.file = null
-      await dataSource.manager.save(entity)
-    })
+/** How a transaction can end, and whether what `work` did in it then holds; nobody knows of some. */
+interface Ending {
+  isKept: boolean | undefined
+  /** Whether the connection is gone, so that the server may not be done yet when the clean-up looks. */
+  isLost?: boolean
+  run: (world: LifecycleWorld, work: Work) => Promise<unknown>
+  /** Why the database cannot end one so. */
+  whyNot?: (database: TestedDatabase) => string | undefined
+}
 
-    it('keeps a shared object until the last row lets it go', async () => {
-      const [first, second] = [await saved('1'), new InColumns()]
-      const { file } = first
-      second.file = file
-      await dataSource.manager.save(second)
-      await dataSource.manager.remove(first)
-      expect(await exists(file)).toBe(true)
-      await dataSource.manager.remove(second)
-      expect(await exists(file)).toBe(false)
-    })
+class Stop extends Error {}
+
+const isStop = (error: unknown) => {
+  if (!(error instanceof Stop)) throw error
+}
+
+const losesNoConnection = ({ name, isServer }: TestedDatabase) =>
+  isServer ? undefined : `${name} has no connection to lose`
+
+const endings: Record<string, Ending> = {
+  COMMIT: {
+    isKept: true,
+    run: ({ dataSource }, work) => dataSource.transaction(work),
+  },
+  ROLLBACK: {
+    isKept: false,
+    run: ({ dataSource }, work) =>
+      dataSource
+        .transaction(async (manager) => {
+          await work(manager)
+          throw new Stop()
+        })
+        .catch(isStop),
+  },
+  'a released savepoint and COMMIT': {
+    isKept: true,
+    run: (world, work) => witnessed(world, (manager) => manager.transaction(work)),
+  },
+  'a released savepoint and ROLLBACK': {
+    isKept: false,
+    run: (world, work) =>
+      world.dataSource
+        .transaction(async (manager) => {
+          await manager.transaction(work)
+          throw new Stop()
+        })
+        .catch(isStop),
+  },
+  'a savepoint rolled back and COMMIT': {
+    isKept: false,
+    run: (world, work) =>
+      witnessed(world, (manager) =>
+        manager
+          .transaction(async (inner) => {
+            await work(inner)
+            throw new Stop()
+          })
+          .catch(isStop),
+      ),
+  },
+  'a refused COMMIT': {
+    isKept: false,
+    run: async ({ dataSource }, work) => {
+      const transaction = dataSource.transaction(async (manager) => {
+        await work(manager)
+        await manager.query('INSERT INTO deferred_link (id, target) VALUES (1, 2)')
+      })
+      await expect(transaction).rejects.toThrow(/foreign key/i)
+    },
+    whyNot: ({ name }) => (name === 'MariaDB' ? `${name} defers no constraint` : undefined),
+  },
+  'a connection lost before COMMIT': {
+    isKept: false,
+    isLost: true,
+    run: async (world, work) => {
+      const transaction = world.dataSource.transaction(async (manager) => {
+        await work(manager)
+        await world.kill(manager)
+        await manager.query('SELECT 1')
+      })
+      await expect(transaction).rejects.toThrow(TypeORMError)
+    },
+    whyNot: losesNoConnection,
+  },
+  'a connection lost at COMMIT': {
+    isKept: undefined,
+    isLost: true,
+    run: async (world, work) => {
+      const transaction = world.dataSource.transaction(async (manager) => {
+        await work(manager)
+        await world.kill(manager)
+      })
+      await expect(transaction).rejects.toThrow(TypeORMError)
+    },
+    whyNot: losesNoConnection,
+  },
+}
+
+/** A transaction in which files of other rows are saved too, before and after. */
+async function witnessed(world: LifecycleWorld, work: Work): Promise<void> {
+  const [before, after] = [await world.upload('before'), await world.upload('after')]
+  await world.dataSource.transaction(async (manager) => {
+    const witness = await manager.save(Object.assign(new Witness(), { file: before }))
+    await work(manager)
+    await manager.save(Object.assign(new Witness(), { file: after }))
+    await manager.save(Object.assign(witness, { id: witness.id }))
+  })
+  expect(await before.exists()).toBe(true)
+  expect(await after.exists()).toBe(true)
+}
+
+describe.each(settings)('on $name', ({ database, hasJournal }) => {
+  let world: LifecycleWorld
+  beforeAll(async () => {
+    world = await LifecycleWorld.start({ database, hasJournal, entities: [Paper, Witness, Album, Picture] })
+  })
+  afterAll(() => world.stop())
+  afterEach(() => world.clear())
+
+  describe.each(Object.keys(operations))('%s', (operation) => {
+    const prepare = operations[operation] as (typeof operations)[string]
+
+    for (const [name, ending] of Object.entries(endings)) {
+      const { isKept, isLost = false, run, whyNot } = ending
+      const reason = whyNot?.(database)
+      const promise =
+        isKept === undefined
+          ? 'keeps the old and the new objects'
+          : 'leaves exactly the objects that rows refer to'
+      const title = `and ${name}: ${promise}${reason === undefined ? '' : ` (${reason})`}`
+
+      it.skipIf(reason !== undefined)(title, async () => {
+        const work = await prepare(world)
+        const before = { rows: await world.rows(Witness), keys: await world.s3.keys() }
+        await run(world, work)
+        if (isKept === undefined) {
+          await filesSettled()
+          expect(await world.s3.keys()).toEqual(before.keys)
+        }
+        if (isLost && hasJournal) await world.workOffJournal()
+        if (isKept !== undefined || hasJournal) await world.expectTruth()
+        const rows = await world.rows(Witness)
+        if (isKept === true) expect(rows).not.toEqual(before.rows)
+        else expect(rows).toEqual(before.rows)
+      })
+    }
   })
 })

@@ -45,7 +45,7 @@ export class TestDatabase {
   }
 }
 
-const silentLogger: Logger = {
+export const silentLogger: Logger = {
   log() {},
   logMigration() {},
   logQuery() {},

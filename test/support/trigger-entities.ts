@@ -13,7 +13,7 @@ import type { S3File } from '../../src/core/s3-file.ts'
 import { S3FileField } from '../../src/orm/s3-file-field.ts'
 
 /** What the tests of triggers go through with each layout. */
-export abstract class Watched {
+abstract class Watched {
   @PrimaryGeneratedColumn() id!: number
   @Column({ type: 'varchar', length: 100, nullable: true, unique: true }) title!: string | null
   @DeleteDateColumn() deletedAt!: Date | null
@@ -47,7 +47,7 @@ export class WatchedKey extends Watched {
   file!: S3File | null
 }
 
-export abstract class WatchedFiles {
+abstract class WatchedFiles {
   @PrimaryGeneratedColumn() id!: number
   abstract files: S3File[] | null
 }
