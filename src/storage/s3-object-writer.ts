@@ -32,6 +32,9 @@ export class S3ObjectWriter {
   readonly #key: string
   readonly #options: PutOptions
   readonly #target: { Bucket: string; Key: string }
+  /** Whether a request that makes the object was sent, and was not surely refused. */
+  #mayHaveStored = false
+  #hasUnheardUploads = false
 
   constructor(bucket: S3Bucket, key: string, options: PutOptions) {
     this.#bucket = bucket
@@ -78,7 +81,10 @@ export class S3ObjectWriter {
     return answer
   }
 
-  /** Begins a multipart upload. Not to be cancelled: only its answer says which upload is to be aborted. */
+  /**
+   * Begins a multipart upload, and sees to it that it is the only one under a key of our own. Not to be cancelled: only
+   * its answer says which upload is to be aborted.
+   */
   async create(hasChecksum: boolean): Promise<string> {
     let created: { UploadId?: string | undefined; $metadata: { attempts?: number | undefined } } | undefined
     try {
@@ -91,22 +97,43 @@ export class S3ObjectWriter {
         this.#operation('CreateMultipartUpload'),
       )
     } finally {
-      if (created?.$metadata.attempts !== 1) await this.#abortUnheard(created?.UploadId)
+      if (created?.$metadata.attempts !== 1 && this.#options.isKeyUnique) {
+        this.#hasUnheardUploads = !(await this.#abortUnheard(created?.UploadId))
+      }
     }
     if (created.UploadId === undefined)
       throw this.#error('CreateMultipartUpload', 'storage-failed', 'gave no upload id for')
     return created.UploadId
   }
 
-  /** A Create that was tried again may have begun an upload whose answer was lost: under our own key, none but ours. */
-  async #abortUnheard(heard: string | undefined): Promise<void> {
-    if (!this.#options.isKeyUnique) return
+  /** Whether there may be multipart uploads under the key whose id nobody has heard. */
+  get hasUnheardUploads(): boolean {
+    return this.#hasUnheardUploads
+  }
+
+  /** @throws StorageError `storage-failed`. */
+  assertAllHeard(): void {
+    if (!this.#hasUnheardUploads) return
+    throw this.#error('CreateMultipartUpload', 'storage-failed', 'may have begun more than one upload of')
+  }
+
+  /**
+   * A Create that was tried again may have begun an upload whose answer was lost: under our own key, none but ours.
+   *
+   * @returns whether it is gone, as far as the store can tell: what one that lists none has left is for the bucket's
+   *   lifecycle rule.
+   */
+  async #abortUnheard(heard: string | undefined): Promise<boolean> {
+    let areGone = true
     try {
       for await (const { key, uploadId } of listUploads(this.#bucket, this.#key)) {
-        if (key === this.#key && uploadId !== heard) await this.abort(uploadId, false)
+        if (key !== this.#key || uploadId === heard) continue
+        areGone = (await this.abort(uploadId, false)) && areGone
       }
-    } catch {
-      // Not every store can list them, or not now: what is left is for the bucket's lifecycle rule.
+      return areGone
+    } catch (error) {
+      const { cause } = error as Error
+      return isS3FileError(error, 'storage-refused') || isSdkErrorNamed(cause, 'NotImplemented')
     }
   }
 
@@ -177,8 +204,9 @@ export class S3ObjectWriter {
    *
    * @returns whether there is no such object now.
    */
-  async takeBack(failure: unknown): Promise<boolean> {
-    if (!this.#mayHaveStored(failure)) return true
+  async takeBack(): Promise<boolean> {
+    // A key that somebody else could have is left alone: the object may be theirs.
+    if (!this.#mayHaveStored || !this.#options.isKeyUnique) return true
     try {
       await this.#bucket.send(new DeleteObjectCommand(this.#target), this.#operation('DeleteObject'))
       return true
@@ -195,6 +223,7 @@ export class S3ObjectWriter {
     content: Content,
     send: (condition: { IfNoneMatch?: '*' }) => Promise<WriteAnswer>,
   ): Promise<WriteAnswer> {
+    this.#mayHaveStored = true
     try {
       return await send(this.#bucket.knowsIfNoneMatch ? { IfNoneMatch: '*' } : {})
     } catch (error) {
@@ -203,8 +232,10 @@ export class S3ObjectWriter {
         this.#bucket.knowsIfNoneMatch = false
         return this.#write(content, send)
       }
-      const mayBeOurs = isS3FileError(error, 'key-taken') || isSdkErrorNamed(cause, 'NoSuchUpload')
-      if (attemptsOf(cause) > 1 && mayBeOurs) {
+      const isTaken = isS3FileError(error, 'key-taken')
+      if (attemptsOf(cause) === 1) {
+        this.#mayHaveStored = !isTaken && !isS3FileError(error, 'storage-refused')
+      } else if (isTaken || isSdkErrorNamed(cause, 'NoSuchUpload')) {
         const found = await this.#findStored(content)
         if (found !== undefined) return found
       }
@@ -225,13 +256,6 @@ export class S3ObjectWriter {
         ? this.#options.isKeyUnique === true
         : stored === `crc32:${encodeCrc32(content.crc)}`
     return head.ContentLength === content.size && isSame ? head : undefined
-  }
-
-  /** A key that somebody else could have is left alone: the object may be theirs. */
-  #mayHaveStored(failure: unknown): boolean {
-    if (!this.#options.isKeyUnique || !isS3FileError(failure)) return false
-    const wasWriting = ['PutObject', 'CompleteMultipartUpload'].includes(failure.context.operation as string)
-    return wasWriting && !['storage-refused', 'key-taken'].includes(failure.code)
   }
 
   #checkAnswer(operation: string, answered: string | undefined, sent: string | undefined): void {

@@ -250,6 +250,7 @@ export class S3Upload {
 
   async #create(): Promise<string> {
     this.#uploadId = await this.#writer.create(this.#hasChecksum)
+    this.#writer.assertAllHeard()
     await this.#options.onUploadId?.(this.#uploadId)
     return this.#uploadId
   }
@@ -296,10 +297,18 @@ export class S3Upload {
     if (uploadId !== undefined && !(await this.#writer.abort(uploadId, hadPartsInFlight))) {
       leftBehind.push(`multipart upload ${uploadId} of '${this.#key}'`)
     }
-    if (!(await this.#writer.takeBack(error))) leftBehind.push(`object '${this.#key}'`)
-    if (leftBehind.length > 0 && isS3FileError(error)) error.context.leftBehind = leftBehind
-    return error
+    if (this.#writer.hasUnheardUploads) leftBehind.push(`multipart uploads of '${this.#key}'`)
+    if (!(await this.#writer.takeBack())) leftBehind.push(`object '${this.#key}'`)
+    if (leftBehind.length === 0) return error
+    const failure = isS3FileError(error) ? error : bodyFailure(error)
+    failure.context.leftBehind = leftBehind
+    return failure
   }
+}
+
+/** An error of the body's owner has no place for what was left behind. */
+function bodyFailure(cause: unknown): UploadError {
+  return new UploadError('truncated-body', 'the source failed before its end', { cause })
 }
 
 function resultOf(answer: { ETag?: string | undefined }, { size, crc }: Content): StoredObject {
