@@ -17,7 +17,7 @@ import { getStorage } from '../core/storage-registry.js'
 import { freshUploadOf, type LedgerEntry, type UploadLedger } from '../core/upload-ledger.js'
 import { batchesOf } from './batches.js'
 import { type FileJournalEntry, iso, journalBrand, newEntry } from './file-journal-entry.js'
-import { dialectOf } from './file-sql.js'
+import { dialectOf, sharesConnection } from './file-sql.js'
 import { lifecycleOf } from './lifecycle-options.js'
 import { TransactionFiles } from './transaction-files.js'
 
@@ -89,7 +89,9 @@ export class FileJournal implements UploadLedger {
   async remove(ids: string[], claimedBy?: string): Promise<void> {
     if (ids.length === 0) return
     const owner = claimedBy === undefined ? {} : { claimedBy }
-    await this.#run('strike an entry', (manager) => this.#delete(manager, { id: In(ids), ...owner }))
+    await this.#run('strike an entry', (manager, runner) =>
+      this.#transact(runner, () => this.#delete(manager, { id: In(ids), ...owner })),
+    )
   }
 
   /**
@@ -134,18 +136,7 @@ export class FileJournal implements UploadLedger {
   async claim(claim: Claim, now = Date.now()): Promise<{ token: string; entries: FileJournalEntry[] }> {
     const token = randomUUID()
     const entries = await this.#run('claim entries', async (manager, runner) => {
-      const isAlone = dialectOf(this.dataSource) === 'sqlite'
-      if (isAlone) await this.#claim(manager, claim, token, now)
-      else {
-        await runner.startTransaction()
-        try {
-          await this.#claim(manager, claim, token, now)
-          await runner.commitTransaction()
-        } catch (error) {
-          await runner.rollbackTransaction().catch(() => undefined) // The first error tells more.
-          throw error
-        }
-      }
+      await this.#transact(runner, () => this.#claim(manager, claim, token, now))
       return manager.find(this.#target, { where: { claimedBy: token } })
     })
     return { token, entries }
@@ -158,22 +149,21 @@ export class FileJournal implements UploadLedger {
     now = Date.now(),
   ): Promise<void> {
     if (failures.length === 0) return
-    await this.#run('postpone entries', async (manager) => {
-      for (const { entry, error } of failures) {
-        const attempts = entry.attempts + 1
-        await this.#update(
-          manager,
-          { id: entry.id, claimedBy: token },
-          {
+    await this.#run('postpone entries', (manager, runner) =>
+      this.#transact(runner, async () => {
+        for (const { entry, error } of failures) {
+          const attempts = entry.attempts + 1
+          const own = { id: entry.id, claimedBy: token }
+          await this.#update(manager, own, {
             attempts,
             lastError: String(error).slice(0, 1000),
             dueAt: iso(now + backoffSeconds(attempts) * 1000),
             claimedUntil: iso(now),
             claimedBy: null,
-          },
-        )
-      }
-    })
+          })
+        }
+      }),
+    )
   }
 
   async #claim(manager: EntityManager, claim: Claim, token: string, now: number): Promise<void> {
@@ -307,6 +297,23 @@ export class FileJournal implements UploadLedger {
       .callListeners(false)
       .execute()
     return result.affected ?? 0
+  }
+
+  /** In a transaction of its own, where there is a connection for it. */
+  async #transact(runner: QueryRunner, work: () => Promise<unknown>): Promise<void> {
+    if (sharesConnection(this.dataSource)) {
+      await work()
+      return
+    }
+    // MySQL's own level locks what is between the entries too, and transactions of the application would end in it.
+    await runner.startTransaction('READ COMMITTED')
+    try {
+      await work()
+      await runner.commitTransaction()
+    } catch (error) {
+      await runner.rollbackTransaction().catch(() => undefined) // The first error tells more.
+      throw error
+    }
   }
 
   /** On a connection of its own, of the database that is written to. */

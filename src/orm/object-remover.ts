@@ -82,7 +82,8 @@ async function removeFrom<Item extends Removal>(
       await Promise.all(
         some.map(async (item) => {
           try {
-            outcome.abortedUploads += await abortUploads(storageName, item)
+            const aborted = await abortUploads(storageName, item)
+            outcome.abortedUploads += aborted
           } catch (error) {
             stuck.set(item, error)
           }

@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { isS3FileError, StorageError, UploadError } from '../core/errors.js'
+import { isS3FileError, type S3FileErrorCode, StorageError, UploadError } from '../core/errors.js'
 import { displayName, extensionOf } from '../core/file-name.js'
 import { assertAccepted, assertNotTooLarge } from '../core/file-policy.js'
 import { makeKey } from '../core/key-strategy.js'
@@ -206,9 +206,12 @@ export class UploadSession {
   }
 }
 
+/** A store that failed may still do what it was asked, after its object was deleted. */
+const failuresOfStore: S3FileErrorCode[] = ['storage-busy', 'storage-failed', 'storage-unreachable']
+
 /** Otherwise the entry stays, and the janitor goes by it. */
 function isSurelyGone(error: unknown): boolean {
-  return isS3FileError(error) && leftBehind(error).length === 0
+  return isS3FileError(error) && leftBehind(error).length === 0 && !failuresOfStore.includes(error.code)
 }
 
 function leftBehind(error: unknown): string[] {

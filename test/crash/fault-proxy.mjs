@@ -3,10 +3,13 @@ import { createServer, request as sendRequest } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /**
- * What goes wrong with a request. `refuse` and `reset` come before the server sees it, `unheard` and `failed` after it
- * has done what was asked.
+ * What goes wrong with a request: `refuse` and `reset` before the server sees it, `failed` and `unheard` after it has done
+ * what was asked; `late` takes the client's connection away while the server is still about to do it.
  */
-const faults = ['refuse', 'reset', 'unheard', 'failed']
+const faults = ['refuse', 'reset', 'failed', 'unheard', 'late']
+
+/** How long the server takes for a request that comes late: longer than the client's next tries. */
+const lateMs = 25
 
 const unavailable =
   '<?xml version="1.0" encoding="UTF-8"?><Error><Code>ServiceUnavailable</Code><Message>try again</Message></Error>'
@@ -72,7 +75,7 @@ export class FaultProxy {
     request.on('error', () => undefined)
     response.on('error', () => undefined)
     this.requests++
-    const fault = this.#random.chance(this.faultRate) ? this.#random.pick(faults) : undefined
+    const fault = this.#random.chance(this.faultRate) ? this.#pickFault(request) : undefined
     if (fault !== undefined) this.spoilt++
     const note = this.#note(request, fault)
     const delay = this.#random.chance(0.5) ? this.#random.between(0, 10) : 0
@@ -85,21 +88,28 @@ export class FaultProxy {
       response.writeHead(503, { 'content-type': 'application/xml' }).end(unavailable)
       return
     }
-    const answer = await this.#forward(request, delay)
+    const answer = await this.#forward(request, delay, fault === 'late')
     note(answer.status)
     if (fault === 'unheard') request.socket.destroy()
     else if (fault === 'failed') {
       response.writeHead(503, { 'content-type': 'application/xml' }).end(unavailable)
-    } else response.writeHead(answer.status, answer.headers).end(answer.body)
+    } else if (fault !== 'late') response.writeHead(answer.status, answer.headers).end(answer.body)
+  }
+
+  /** Nothing names a multipart upload that begins when its client has gone: only the bucket's lifecycle rule ends it. */
+  #pickFault({ url }) {
+    const fault = this.#random.pick(faults)
+    return fault === 'late' && url.includes('?uploads') ? 'reset' : fault
   }
 
   /** Also when the client goes away, once it has sent all: a server does not notice before it answers. */
-  async #forward(request, delay) {
+  async #forward(request, delay, isLate) {
     const token = {}
     this.#forwarded.add(token)
     try {
       const body = Buffer.concat(await request.toArray())
-      if (delay > 0) await sleep(delay)
+      if (isLate) request.socket.destroy()
+      await sleep(isLate ? lateMs : delay)
       const { hostname, port } = this.#target
       const { method, url: path, headers } = request
       const upstream = sendRequest({ hostname, port, method, path, headers }).end(body)

@@ -36,7 +36,8 @@ export class Victim {
   /** Resolves when the process is gone. */
   async kill() {
     this.#process.kill('SIGKILL')
-    await this.#exited
+    const [code, signal] = await this.#exited
+    if (signal !== 'SIGKILL') this.unexpected.push(`${this.name} has ended by itself: ${signal ?? code}`)
   }
 
   /** Resolves when the process says that word; rejects when it ends before. */

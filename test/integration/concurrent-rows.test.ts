@@ -79,7 +79,7 @@ describe.skipIf(inject('servers').s3.kind === 'embedded')('transactions that mee
     const { type } = dataSource.options
     await vi.waitUntil(
       async () => isDone || (await dataSource.query(waiting[type as keyof typeof waiting])).length > 0,
-      { timeout: 10_000, interval: 10 },
+      { timeout: 10_000, interval: 150 },
     )
     await other.commitTransaction()
     return result

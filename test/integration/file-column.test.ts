@@ -6,7 +6,7 @@ import { configureStorages } from '../../src/core/storage-registry.ts'
 import { withUrls } from '../../src/core/with-urls.ts'
 import { MemoryStorage } from '../../src/storage/memory-storage.ts'
 import { uploadFromStream } from '../../src/upload/upload-from-stream.ts'
-import { TestDatabase } from '../support/database.ts'
+import { databasesOfRun, TestDatabase } from '../support/database.ts'
 import {
   Attachment,
   Django,
@@ -28,7 +28,7 @@ import {
 const sqlite = 'sqljs://memory'
 
 /** The database of this run, and SQLite, which needs no server. */
-describe.each([['the database of this run'], ['SQLite']])('a file column on %s', (name) => {
+describe.each(databasesOfRun())('a file column on %s', (name) => {
   let database: TestDatabase
   beforeAll(async () => {
     configureStorages({ default: new MemoryStorage() })

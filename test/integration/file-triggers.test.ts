@@ -10,6 +10,7 @@ import { createFileTriggers, dropFileTriggers, fileTriggers } from '../../src/or
 import { hasTriggers } from '../../src/orm/installed-triggers.ts'
 import { S3FileSubscriber } from '../../src/orm/s3-file-subscriber.ts'
 import { uploadFromStream } from '../../src/upload/upload-from-stream.ts'
+import { databasesOfRun } from '../support/database.ts'
 import { InJson } from '../support/entities.ts'
 import { errorOf } from '../support/error-of.ts'
 import { S3World } from '../support/s3-world.ts'
@@ -41,7 +42,7 @@ type Class<Entity> = new () => Entity
 
 const isMysql = inject('servers').databaseUrl.startsWith('mysql')
 
-describe.each([['the database of this run'], ['SQLite']])('on %s', (name) => {
+describe.each(databasesOfRun())('on %s', (name) => {
   const url = name === 'SQLite' ? 'sqljs://memory' : inject('servers').databaseUrl
   const withJsonb = name === 'SQLite' || !isMysql
   const entities = [...watched, WatchedMedium, WatchedSong, ...(withJsonb ? watchedJsonb : [])]

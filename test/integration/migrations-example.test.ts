@@ -4,11 +4,12 @@ import { FileJournalEntry, filesSettled, S3FileSubscriber } from 'typeorm-s3-fil
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { Invoice } from '../../migrations-example/src/invoice.ts'
 import { migrations } from '../../migrations-example/src/migrations/index.ts'
+import { databasesOfRun } from '../support/database.ts'
 import { S3World } from '../support/s3-world.ts'
 import { dataSourceOptions } from '../support/servers.ts'
 
 /** The entities come from the built package, as for whoever reads the example. */
-describe.each([['the database of this run'], ['SQLite']])('the example migrations on %s', (name) => {
+describe.each(databasesOfRun())('the example migrations on %s', (name) => {
   let world: S3World
   let dataSource: DataSource
   beforeAll(async () => {

@@ -10,6 +10,7 @@ import { type ReconcileOptions, reconcile } from '../../src/orm/reconcile.ts'
 import type { ReconcileFinding, ReconcileSummary } from '../../src/orm/reconcile-findings.ts'
 import { S3FileField } from '../../src/orm/s3-file-field.ts'
 import { MemoryStorage } from '../../src/storage/memory-storage.ts'
+import { databasesOfRun } from '../support/database.ts'
 import { S3World } from '../support/s3-world.ts'
 import { dataSourceOptions } from '../support/servers.ts'
 
@@ -74,7 +75,7 @@ async function collect(dataSource: DataSource, options: ReconcileOptions = {}) {
 
 const bytes = (text = 'x') => Readable.from([Buffer.from(text)])
 
-describe.each([['the database of this run'], ['SQLite']])('on %s', (name) => {
+describe.each(databasesOfRun())('on %s', (name) => {
   const url = () => (name === 'SQLite' ? 'sqljs://memory' : inject('servers').databaseUrl)
   let world: S3World
   let other: MemoryStorage

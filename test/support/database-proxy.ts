@@ -22,10 +22,11 @@ export class DatabaseProxy {
 
   static async start(databaseUrl: string): Promise<DatabaseProxy> {
     const url = new URL(databaseUrl)
+    const { hostname, port } = url
     const sockets = new Set<Socket>()
     const fault: { statement: string | undefined } = { statement: undefined }
     const server = createServer((client) => {
-      const database = connect(Number(url.port), url.hostname)
+      const database = connect(Number(port), hostname)
       const end = () => {
         client.destroy()
         database.destroy()

@@ -4,6 +4,12 @@ import { S3FileSubscriber } from '../../src/orm/s3-file-subscriber.ts'
 import { entities } from './entities.ts'
 import { dataSourceOptions } from './servers.ts'
 
+/** SQLite needs no server: it is tested beside the embedded one. */
+export function databasesOfRun(): [string][] {
+  const isEmbedded = inject('servers').s3.kind === 'embedded'
+  return isEmbedded ? [['the database of this run'], ['SQLite']] : [['the database of this run']]
+}
+
 /** A DataSource on this run's database, with fresh tables, that remembers the statements that write. */
 export class TestDatabase {
   readonly dataSource: DataSource

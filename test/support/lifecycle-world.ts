@@ -37,8 +37,8 @@ export const runDatabase: TestedDatabase = databaseUrl.startsWith('mysql:')
 
 const sqlite: TestedDatabase = { name: 'SQLite', url: 'sqljs://memory', isServer: false }
 
-/** The database of this run, and SQLite, which needs no server; each with a journal and without. */
-export const settings = [runDatabase, sqlite].flatMap((database) =>
+/** The database of this run, and beside the embedded one SQLite; each with a journal and without. */
+export const settings = (runDatabase.isServer ? [runDatabase] : [runDatabase, sqlite]).flatMap((database) =>
   [true, false].map((hasJournal) => ({
     database,
     hasJournal,
