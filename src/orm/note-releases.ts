@@ -16,7 +16,7 @@ const words: Record<Dialect, Words> = {
   postgres: {
     exact: (text) => `${text} COLLATE "C"`,
     newId: 'gen_random_uuid()::text',
-    now: `to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`,
+    now: `to_char(statement_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`,
     nothing: undefined,
   },
   mysql: {
