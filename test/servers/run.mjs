@@ -1,5 +1,6 @@
 // Runs the integration suite against the servers that test/servers/start has started: each S3 server with a database,
-// and each database at least once. Runs under the Node that it was called with.
+// and each database at least once; with arguments only the S3 servers named. Runs under the Node that it was called
+// with.
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 
@@ -9,7 +10,8 @@ const runs = [
   { s3: 'versitygwTls', kind: 'versitygw', database: 'mariadb' },
   { s3: 'ceph', kind: 'ceph', database: 'postgres' },
 ]
-for (const { s3, kind, database } of runs) {
+const named = process.argv.slice(2)
+for (const { s3, kind, database } of runs.filter((run) => named.length === 0 || named.includes(run.s3))) {
   const { endpoint, accessKeyId, secretAccessKey, caFile } = endpoints[s3]
   console.log(`\n${s3} and ${database}, Node ${process.version}`)
   const { status } = spawnSync(
