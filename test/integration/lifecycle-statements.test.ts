@@ -2,6 +2,7 @@ import type { EntitySubscriberInterface } from 'typeorm'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { S3File } from '../../src/core/s3-file.ts'
 import { filesSettled } from '../../src/orm/cleanup-queue.ts'
+import { dialectOf } from '../../src/orm/file-sql.ts'
 import { forgetTriggers } from '../../src/orm/installed-triggers.ts'
 import { Paper, Stack, Witness } from '../support/lifecycle-entities.ts'
 import {
@@ -163,6 +164,12 @@ describe.each(settingsWithJournal)('on $name', ({ database, hasJournal }) => {
     beforeAll(async () => {
       for (const statement of emptyTrigger[database.name]) await world.dataSource.query(statement)
       forgetTriggers(world.dataSource)
+    })
+    afterAll(async () => {
+      // Tables take their triggers along, but not PostgreSQL's functions.
+      if (dialectOf(world.dataSource) === 'postgres') {
+        await world.dataSource.query('DROP FUNCTION s3file_test() CASCADE')
+      }
     })
 
     it('an upload for a row that somebody else has removed meanwhile is deleted all the same', async () => {
