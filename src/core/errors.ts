@@ -18,6 +18,7 @@ const statusByCode = {
   'type-not-accepted': 415,
   'client-gone': 499,
   'upload-aborted': 499,
+  'too-slow': 408,
   'body-consumed': 500,
   // What the object store answered, or did not.
   'object-not-found': 404,

@@ -1,12 +1,7 @@
-import type {
-  PutObjectCommand,
-  S3Client,
-  ServiceInputTypes,
-  ServiceOutputTypes,
-  UploadPartCommand,
-} from '@aws-sdk/client-s3'
+import type { PutObjectCommand, S3Client, ServiceInputTypes, ServiceOutputTypes } from '@aws-sdk/client-s3'
 import { KiB } from '../core/bytes.js'
 import { StorageError } from '../core/errors.js'
+import type { PartBuffer } from './part-buffer.js'
 import { storageErrorOf } from './s3-errors.js'
 
 type Command<Input extends ServiceInputTypes, Output extends ServiceOutputTypes> = Parameters<
@@ -32,6 +27,7 @@ export class S3Bucket {
   knowsIfNoneMatch = true
 
   readonly #timeoutSeconds: number
+  #signsBodies = false
 
   constructor(client: S3Client, name: string, timeoutSeconds: number) {
     this.client = client
@@ -72,20 +68,56 @@ export class S3Bucket {
   }
 
   /**
-   * Over TLS, a body that goes with a CRC-32 is not hashed a second time for the signature: TLS protects it from
-   * change on its way, and the hash costs about a second of CPU per GB. Over plain HTTP it stays signed.
+   * Whether the bytes of a body are hashed for the signature. Over TLS they are not, where a CRC-32 goes with them: TLS
+   * protects them from change on their way, and the hash costs about a second of CPU per GB. Known with the first
+   * request that has a body.
    */
-  unsigned<C extends PutObjectCommand | UploadPartCommand>(command: C, hasChecksum: boolean): C {
-    if (!hasChecksum) return command
-    const { middlewareStack } = command as PutObjectCommand
+  get signsBodies(): boolean {
+    return this.#signsBodies
+  }
+
+  /**
+   * As `send`, for a command whose body is a part: sent block by block, anew with each try. The SDK does not see the
+   * body and so neither copies nor hashes it, and takes it for one that can be sent again.
+   *
+   * The header `Expect: 100-continue` is left out: for its sake the SDK opens a connection for each request, and what it
+   * can save is one part at the most.
+   */
+  sendWithBody<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+    command: Command<Input, Output>,
+    part: PartBuffer,
+    options: RequestOptions,
+  ): Promise<Output> {
+    const { middlewareStack } = command as unknown as PutObjectCommand
     middlewareStack.add(
       (next) => (args) => {
-        const request = args.request as { protocol?: string; headers: Record<string, string> }
-        if (request.protocol === 'https:') request.headers['x-amz-content-sha256'] = 'UNSIGNED-PAYLOAD'
+        const { protocol, headers } = args.request as HttpRequest
+        this.#signsBodies = protocol !== 'https:' || part.crc === undefined
+        headers['x-amz-content-sha256'] = this.#signsBodies ? part.sha256() : 'UNSIGNED-PAYLOAD'
+        delete headers.Expect
         return next(args)
       },
-      { step: 'build', name: 'unsignedPayload' },
+      { step: 'build', priority: 'low', name: 'describeBody' },
     )
-    return command
+    middlewareStack.add(
+      (next) => async (args) => {
+        const request = args.request as HttpRequest
+        request.body = part.body()
+        try {
+          return await next(args)
+        } finally {
+          delete request.body // Whoever tries again must find none, or takes it for a stream that is used up.
+        }
+      },
+      { step: 'deserialize', priority: 'low', name: 'attachBody' },
+    )
+    return this.send(command, { ...options, bodyBytes: part.length })
   }
+}
+
+/** A request as the SDK builds it, as far as it is touched here. */
+interface HttpRequest {
+  protocol?: string
+  headers: Record<string, string>
+  body?: unknown
 }

@@ -10,6 +10,7 @@ import {
 import { isS3FileError, StorageError } from '../core/errors.js'
 import type { PutOptions } from '../core/file-storage.js'
 import { encodeCrc32 } from './crc32.js'
+import type { PartBuffer } from './part-buffer.js'
 import type { S3Bucket } from './s3-bucket.js'
 import { attemptsOf, isSdkErrorNamed } from './s3-errors.js'
 import { abortUpload, listUploads } from './s3-multipart-uploads.js'
@@ -17,7 +18,7 @@ import { objectInput, wholeChecksum } from './s3-object.js'
 
 /** What is to be stored: its length in bytes and, unless checksums are off, the CRC-32 of it. */
 export interface Content {
-  size: number
+  length: number
   crc: number | undefined
 }
 
@@ -59,22 +60,19 @@ export class S3ObjectWriter {
   }
 
   /** Stores the object in one request. Not to be cancelled: a PUT of unknown outcome could leave its object behind. */
-  async put(body: Buffer, content: Content): Promise<WriteAnswer> {
-    const checksum = encoded(content)
-    const answer = await this.#write(content, (condition) =>
-      this.#bucket.send(
-        this.#bucket.unsigned(
-          new PutObjectCommand({
-            ...this.#target,
-            Body: body,
-            ContentLength: body.length,
-            ChecksumCRC32: checksum,
-            ...objectInput(this.#options),
-            ...condition,
-          }),
-          checksum !== undefined,
-        ),
-        this.#operation('PutObject', { bodyBytes: body.length }),
+  async put(part: PartBuffer): Promise<WriteAnswer> {
+    const checksum = encoded(part)
+    const answer = await this.#write(part, (condition) =>
+      this.#bucket.sendWithBody(
+        new PutObjectCommand({
+          ...this.#target,
+          ContentLength: part.length,
+          ChecksumCRC32: checksum,
+          ...objectInput(this.#options),
+          ...condition,
+        }),
+        part,
+        this.#operation('PutObject'),
       ),
     )
     this.#checkAnswer('PutObject', answer.ChecksumCRC32, checksum)
@@ -137,30 +135,21 @@ export class S3ObjectWriter {
     }
   }
 
-  async putPart(
-    UploadId: string,
-    PartNumber: number,
-    body: Buffer,
-    content: Content,
-    signal: AbortSignal,
-  ): Promise<CompletedPart> {
-    const checksum = encoded(content)
-    const { ETag, ChecksumCRC32 } = await this.#bucket.send(
-      this.#bucket.unsigned(
-        new UploadPartCommand({
-          ...this.#target,
-          UploadId,
-          PartNumber,
-          Body: body,
-          ContentLength: body.length,
-          ChecksumCRC32: checksum,
-        }),
-        checksum !== undefined,
-      ),
-      this.#operation('UploadPart', { signal, bodyBytes: body.length }),
+  async putPart(UploadId: string, part: PartBuffer, signal: AbortSignal): Promise<CompletedPart> {
+    const checksum = encoded(part)
+    const { ETag, ChecksumCRC32 } = await this.#bucket.sendWithBody(
+      new UploadPartCommand({
+        ...this.#target,
+        UploadId,
+        PartNumber: part.number,
+        ContentLength: part.length,
+        ChecksumCRC32: checksum,
+      }),
+      part,
+      this.#operation('UploadPart', { signal }),
     )
     this.#checkAnswer('UploadPart', ChecksumCRC32, checksum)
-    return { PartNumber, ETag, ChecksumCRC32 }
+    return { PartNumber: part.number, ETag, ChecksumCRC32 }
   }
 
   /** Makes the object of the parts; the store checks the whole of it where it can. */
@@ -169,7 +158,7 @@ export class S3ObjectWriter {
     const whole =
       ChecksumCRC32 === undefined
         ? {}
-        : { ChecksumCRC32, ChecksumType: 'FULL_OBJECT' as const, MpuObjectSize: content.size }
+        : { ChecksumCRC32, ChecksumType: 'FULL_OBJECT' as const, MpuObjectSize: content.length }
     return this.#write(content, (condition) =>
       this.#bucket.send(
         new CompleteMultipartUploadCommand({
@@ -255,7 +244,7 @@ export class S3ObjectWriter {
       stored === null || content.crc === undefined
         ? this.#options.isKeyUnique === true
         : stored === `crc32:${encodeCrc32(content.crc)}`
-    return head.ContentLength === content.size && isSame ? head : undefined
+    return head.ContentLength === content.length && isSame ? head : undefined
   }
 
   #checkAnswer(operation: string, answered: string | undefined, sent: string | undefined): void {

@@ -97,6 +97,9 @@ const urlChecks = {
   sign: option.function,
 }
 
+/** Connections of one client: the SDK's own 50 would make small files wait for the parts of large ones. */
+const maxSockets = 200
+
 // Amazon S3 API Reference, DeleteObjects.
 const maxKeysPerDelete = 1000
 
@@ -306,7 +309,12 @@ function clientConfigOf({ clientConfig = {}, checksum }: S3StorageOptions): S3Cl
   return {
     maxAttempts: 5,
     // A request on which nothing moves for so long is tried again, well before the storage's own time is up.
-    requestHandler: { connectionTimeout: 5000, socketTimeout: 30_000 },
+    requestHandler: {
+      connectionTimeout: 5000,
+      socketTimeout: 30_000,
+      httpAgent: { maxSockets },
+      httpsAgent: { maxSockets },
+    },
     ...(checksum === 'none' ? { requestChecksumCalculation: 'WHEN_REQUIRED' } : {}),
     ...clientConfig,
   }

@@ -1,10 +1,10 @@
 import type { Readable } from 'node:stream'
-import { crc32 } from 'node:zlib'
 import type { CompletedPart } from '@aws-sdk/client-s3'
-import { formatBytes, KiB } from '../core/bytes.js'
+import { formatBytes } from '../core/bytes.js'
 import { isS3FileError, UploadError } from '../core/errors.js'
 import type { PutOptions, StoredObject } from '../core/file-storage.js'
 import { combineCrc32, encodeCrc32 } from './crc32.js'
+import { PartBuffer } from './part-buffer.js'
 import { partMemory } from './part-memory.js'
 import { maxObjectBytes, planParts } from './part-plan.js'
 import type { S3Bucket } from './s3-bucket.js'
@@ -18,26 +18,11 @@ export interface S3UploadSettings {
 }
 
 /**
- * What the first bytes of an upload wait in, besides the part memory: so small files need none of it, and a client
- * that sends a little and then nothing holds none of it.
- */
-const startBytes = 64 * KiB
-
-/** The part that is being filled. */
-interface Part {
-  number: number
-  buffer: Buffer
-  /** Whether the buffer is of the part memory, and goes back there. */
-  isPooled: boolean
-  length: number
-  crc: number
-}
-
-/**
  * One upload: bytes go from the body into part buffers and from there to S3, several parts at once. What fits in
  * one part is a single PUT. Used once.
  */
 export class S3Upload {
+  readonly #bucket: S3Bucket
   readonly #writer: S3ObjectWriter
   readonly #settings: S3UploadSettings
   readonly #hasChecksum: boolean
@@ -51,7 +36,8 @@ export class S3Upload {
   readonly #sentParts: CompletedPart[] = []
   #created: Promise<string> | undefined
   #uploadId: string | undefined
-  #part: Part | undefined
+  /** The part that is being filled. */
+  #part: PartBuffer | undefined
   #partCount = 0
   #receivedBytes = 0
   #storedBytes = 0
@@ -59,6 +45,7 @@ export class S3Upload {
   #crc = 0
 
   constructor(bucket: S3Bucket, settings: S3UploadSettings, key: string, options: PutOptions) {
+    this.#bucket = bucket
     this.#writer = new S3ObjectWriter(bucket, key, options)
     this.#hasChecksum = settings.checksum === 'crc32'
     this.#settings = settings
@@ -89,7 +76,7 @@ export class S3Upload {
       throw await this.#abandon(error)
     } finally {
       signal?.removeEventListener('abort', onAbort)
-      this.#releasePart()
+      this.#part?.release()
     }
   }
 
@@ -115,9 +102,9 @@ export class S3Upload {
       const onClose = () => settle(new UploadError('truncated-body', 'the source was closed before its end'))
       const onData = (chunk: Buffer) => {
         try {
-          const rest = this.#fill(chunk)
-          if (rest.length === 0) return
-          filling = fillWhenPossible(rest)
+          const taken = this.#fill(chunk)
+          if (taken === chunk.length) return
+          filling = fillWhenPossible(chunk.subarray(taken))
           filling.catch(settle)
         } catch (error) {
           settle(error)
@@ -125,11 +112,7 @@ export class S3Upload {
       }
       const fillWhenPossible = async (chunk: Buffer) => {
         body.pause()
-        let rest = chunk
-        while (rest.length > 0) {
-          await this.#nextPart()
-          rest = this.#fill(rest)
-        }
+        for (let rest = chunk; rest.length > 0; rest = rest.subarray(this.#fill(rest))) await this.#makeRoom()
         body.resume()
       }
       if (body.destroyed) {
@@ -142,63 +125,48 @@ export class S3Upload {
     })
   }
 
-  /** Copies what fits without waiting and returns the rest. */
-  #fill(chunk: Buffer): Buffer {
-    let rest = chunk
-    while (rest.length > 0) {
-      let part = this.#part
-      if (part === undefined || part.length === part.buffer.length) {
-        part = this.#tryNextPart()
-        if (part === undefined) return rest
-      }
-      const taken = rest.subarray(0, part.buffer.length - part.length)
-      taken.copy(part.buffer, part.length)
-      if (this.#hasChecksum) part.crc = crc32(taken, part.crc)
-      part.length += taken.length
-      rest = rest.subarray(taken.length)
-      this.#receivedBytes += taken.length
+  /** Copies what fits without waiting, sends what is full, and says how many bytes of `chunk` that was. */
+  #fill(chunk: Buffer): number {
+    let taken = 0
+    while (taken < chunk.length) {
+      if (this.#part?.isFull) this.#sendPart()
+      const part = this.#part ?? this.#tryBeginPart()
+      const copied = part?.append(taken === 0 ? chunk : chunk.subarray(taken)) ?? 0
+      if (copied === 0) break
+      taken += copied
+      this.#receivedBytes += copied
     }
-    return rest
+    return taken
   }
 
-  /** Sends the full part off and begins the next one, if there is room for it now. */
-  #tryNextPart(): Part | undefined {
-    if (this.#partCount === 0) {
-      return this.#beginPart(Buffer.allocUnsafe(Math.min(startBytes, this.#nextPartBytes())), false)
-    }
-    if (this.#part?.isPooled) this.#sendPart()
-    if (this.#inFlight.size >= this.#settings.maxConcurrentParts) return undefined
-    const buffer = partMemory.tryTake(this.#nextPartBytes())
-    return buffer === undefined ? undefined : this.#continueIn(buffer)
-  }
-
-  async #nextPart(): Promise<void> {
+  /** Waits for a part in flight, or for memory. */
+  async #makeRoom(): Promise<void> {
     const { signal } = this.#stop
-    while (this.#inFlight.size >= this.#settings.maxConcurrentParts) {
+    while (this.#part === undefined && this.#tryBeginPart() === undefined) {
       await Promise.race(this.#inFlight)
       signal.throwIfAborted()
     }
-    this.#continueIn(await partMemory.take(this.#nextPartBytes(), signal))
+    await this.#part?.grow(signal)
   }
 
-  /** Goes on in a buffer of the part memory: with the next part, or with what the first one has so far. */
-  #continueIn(buffer: Buffer): Part {
-    const start = this.#part
-    if (start === undefined) return this.#beginPart(buffer, true)
-    start.buffer.copy(buffer, 0, 0, start.length)
-    start.buffer = buffer
-    start.isPooled = true
-    return start
+  #tryBeginPart(): PartBuffer | undefined {
+    if (this.#inFlight.size >= this.#settings.maxConcurrentParts) return undefined
+    return this.#beginPart(Math.min(this.#partSize(this.#partCount + 1), this.#mostBytesToCome()))
   }
 
-  #beginPart(buffer: Buffer, isPooled: boolean): Part {
-    this.#partCount++
-    this.#part = { number: this.#partCount, buffer, isPooled, length: 0, crc: 0 }
+  #beginPart(sizeBytes: number): PartBuffer {
+    this.#part = new PartBuffer({
+      number: ++this.#partCount,
+      sizeBytes,
+      hasCrc: this.#hasChecksum,
+      hashes: this.#bucket.signsBodies,
+      evict: (error) => this.#stop.abort(error),
+    })
     return this.#part
   }
 
-  /** No more than can still come: a small request takes little memory. */
-  #nextPartBytes(): number {
+  /** A part takes no more memory than can still come. */
+  #mostBytesToCome(): number {
     const { atMostBytes = Number.POSITIVE_INFINITY } = this.#options
     if (this.#receivedBytes >= atMostBytes) {
       throw new UploadError(
@@ -212,9 +180,7 @@ export class S3Upload {
         `the file is larger than S3's limit of ${formatBytes(maxObjectBytes)}`,
       )
     }
-    // A part that is there already is the first one, which is about to move into a larger buffer.
-    const [number, held] = this.#part === undefined ? [this.#partCount + 1, 0] : [1, this.#part.length]
-    return Math.min(this.#partSize(number), atMostBytes - this.#receivedBytes + held)
+    return atMostBytes - this.#receivedBytes
   }
 
   /** Puts the current part on its way; its failure stops the upload. */
@@ -222,30 +188,24 @@ export class S3Upload {
     const part = this.#part
     if (part === undefined) return
     this.#part = undefined
-    this.#crc = combineCrc32(this.#crc, part.crc, part.length)
+    part.seal()
+    this.#crc = combineCrc32(this.#crc, part.crc ?? 0, part.length)
     const sent = this.#uploadPart(part)
       .catch((error: unknown) => this.#stop.abort(error))
       .finally(() => {
-        if (part.isPooled) partMemory.release(part.buffer)
+        part.release()
         this.#inFlight.delete(sent)
       })
     this.#inFlight.add(sent)
   }
 
-  async #uploadPart({ number, buffer, length, crc }: Part): Promise<void> {
+  async #uploadPart(part: PartBuffer): Promise<void> {
     this.#created ??= this.#create()
     const uploadId = await this.#created
     const { signal } = this.#stop
     signal.throwIfAborted()
-    const body = buffer.subarray(0, length)
-    this.#sentParts[number - 1] = await this.#writer.putPart(
-      uploadId,
-      number,
-      body,
-      this.#content(length, crc),
-      signal,
-    )
-    this.#stored(length)
+    this.#sentParts[part.number - 1] = await this.#writer.putPart(uploadId, part, signal)
+    this.#stored(part.length)
   }
 
   async #create(): Promise<string> {
@@ -260,30 +220,21 @@ export class S3Upload {
     const uploadId = (await this.#created) as string
     await Promise.all(this.#inFlight)
     this.#stop.signal.throwIfAborted()
-    const content = this.#content(this.#receivedBytes, this.#crc)
+    const content = { length: this.#receivedBytes, crc: this.#hasChecksum ? this.#crc : undefined }
     return resultOf(await this.#writer.complete(uploadId, this.#sentParts, content), content)
   }
 
   async #putWhole(): Promise<StoredObject> {
-    const body = this.#part?.buffer.subarray(0, this.#part.length) ?? Buffer.alloc(0)
-    const content = this.#content(body.length, this.#part?.crc ?? 0)
-    const answer = await this.#writer.put(body, content)
-    this.#stored(body.length)
-    return resultOf(answer, content)
-  }
-
-  #content(size: number, crc: number): Content {
-    return { size, crc: this.#hasChecksum ? crc : undefined }
+    const part = this.#part ?? this.#beginPart(0)
+    part.seal()
+    const answer = await this.#writer.put(part)
+    this.#stored(part.length)
+    return resultOf(answer, part)
   }
 
   #stored(bytes: number): void {
     this.#storedBytes += bytes
     this.#options.onStored?.(this.#storedBytes)
-  }
-
-  #releasePart(): void {
-    if (this.#part?.isPooled) partMemory.release(this.#part.buffer)
-    this.#part = undefined
   }
 
   /** Cleans up and returns what to throw. */
@@ -311,9 +262,9 @@ function bodyFailure(cause: unknown): UploadError {
   return new UploadError('truncated-body', 'the source failed before its end', { cause })
 }
 
-function resultOf(answer: { ETag?: string | undefined }, { size, crc }: Content): StoredObject {
+function resultOf(answer: { ETag?: string | undefined }, { length, crc }: Content): StoredObject {
   return {
-    size,
+    size: length,
     // Ceph answers Complete with an empty one.
     etag: answer.ETag?.replaceAll('"', '') || null,
     checksum: crc === undefined ? null : `crc32:${encodeCrc32(crc)}`,

@@ -27,6 +27,7 @@ const statusByCode: Record<S3FileErrorCode, number> = {
   'type-not-accepted': 415,
   'client-gone': 499,
   'upload-aborted': 499,
+  'too-slow': 408,
   'body-consumed': 500,
   'object-not-found': 404,
   'key-taken': 409,

@@ -9,6 +9,7 @@ import { partMemory } from '../../src/storage/part-memory.ts'
 import { S3Storage } from '../../src/storage/s3-storage.ts'
 import { type UploadRequestOptions, uploadFromRequest } from '../../src/upload/upload-from-request.ts'
 import type { FaultKind, Operation } from '../support/chaos-proxy.ts'
+import { holdPartMemory } from '../support/held-memory.ts'
 import { post, RawRequest, startServer, type TestServer } from '../support/http-server.ts'
 import { formBody, formType, partHead, sampleBytes } from '../support/multipart.ts'
 import { S3World } from '../support/s3-world.ts'
@@ -251,22 +252,22 @@ describe('a client', () => {
   })
 
   it('that sends a little and then nothing holds no part memory, and a small file needs none', async () => {
-    const held = partMemory.tryTake(partMemory.limitBytes) as Buffer
+    const giveBack = holdPartMemory()
     const stalled = await openUpload({ 'content-length': 50 * MiB })
     await stalled.send(Buffer.concat([head, sampleBytes(60_000)]))
     const { status } = await send(60_000)
     stalled.socket.destroy()
-    partMemory.release(held)
+    giveBack()
     expect(status).toBe(200)
     await server.outcomes.at(-2)?.catch(() => undefined)
   })
 
   it('whose memory is used up by others waits for its turn', async () => {
-    const held = partMemory.tryTake(partMemory.limitBytes) as Buffer
+    const giveBack = holdPartMemory()
     const answers = [send(100_000), send(12 * MiB)]
     await sleep(300)
     const sentMeanwhile = world.proxy.requests.length
-    partMemory.release(held)
+    giveBack()
     expect(sentMeanwhile).toBe(0)
     expect(await Promise.all(answers)).toMatchObject([
       { body: { size: 100_000 } },
@@ -278,14 +279,14 @@ describe('a client', () => {
 
 describe('a body that has ended before it is read', () => {
   it('is stored whole, although it says so while its last chunk waits for memory', async () => {
-    const held = partMemory.tryTake(partMemory.limitBytes) as Buffer
+    const giveBack = holdPartMemory()
     const body = new Readable({ read() {} })
     body.push(sampleBytes(100_000))
     body.push(null)
     const key = `${world.prefix}ended.bin`
     const put = world.storage.put(key, body, { isKeyUnique: true })
     await sleep(200)
-    partMemory.release(held)
+    giveBack()
     expect((await put).size).toBe(100_000)
     expect((await world.storage.stat(key))?.size).toBe(100_000)
   })

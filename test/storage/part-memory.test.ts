@@ -1,180 +1,341 @@
-import { afterEach, describe, expect, it } from 'vitest'
-import { MiB } from '../../src/core/bytes.ts'
-import { PartMemory, partMemory, setPartMemoryLimit } from '../../src/storage/part-memory.ts'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { KiB, MiB } from '../../src/core/bytes.ts'
+import type { UploadError } from '../../src/core/errors.ts'
+import {
+  blockBytes,
+  PartMemory,
+  type PartShare,
+  partMemory,
+  setPartMemoryLimit,
+} from '../../src/storage/part-memory.ts'
+import { holdPartMemory } from '../support/held-memory.ts'
 
 const never = new AbortController().signal
 
-/** What has been granted, in order, by name. */
-function queueFor(memory: PartMemory) {
-  const granted: string[] = []
-  const buffers = new Map<string, Buffer>()
-  return {
-    granted,
-    buffers,
-    ask(name: string, bytes: number, signal: AbortSignal = never): Promise<void> {
-      return memory.take(bytes, signal).then((buffer) => {
-        granted.push(name)
-        buffers.set(name, buffer)
-      })
-    },
-    release: (name: string) => memory.release(buffers.get(name) as Buffer),
-    /** Lets all that can be granted be granted. */
-    rest: () => new Promise((resolve) => setImmediate(resolve)),
+/** A part memory, its parts by name, and what became of them in order. */
+class World {
+  readonly memory: PartMemory
+  readonly parts = new Map<string, PartShare>()
+  readonly granted: string[] = []
+  readonly evicted: string[] = []
+  readonly errors: UploadError[] = []
+
+  constructor(limitBytes: number) {
+    this.memory = new PartMemory(limitBytes)
+  }
+
+  part(name: string, bytes: number): PartShare {
+    const share = this.memory.share(bytes, (error) => {
+      this.evicted.push(name)
+      this.errors.push(error)
+      this.memory.release(share)
+    })
+    this.parts.set(name, share)
+    return share
+  }
+
+  /** Takes so many bytes for a part, or fewer when it does not get them at once; says how many it has then. */
+  fill(name: string, bytes: number): number {
+    const part = this.parts.get(name) as PartShare
+    while (part.heldBytes < bytes && this.memory.tryGrow(part) !== undefined)
+      part.filledBytes = part.heldBytes
+    return part.heldBytes
+  }
+
+  /** Waits for one more block of a part. */
+  ask(name: string, signal = never): Promise<void> {
+    return this.memory.grow(this.parts.get(name) as PartShare, signal).then(() => {
+      this.granted.push(name)
+    })
+  }
+
+  release(name: string): void {
+    this.memory.release(this.parts.get(name) as PartShare)
+  }
+
+  /** Lets all that can be granted be granted. */
+  async rest(): Promise<void> {
+    for (let turn = 0; turn < 10; turn++) await Promise.resolve()
   }
 }
 
+beforeEach(() => {
+  vi.useFakeTimers()
+})
+afterEach(() => {
+  vi.useRealTimers()
+  setPartMemoryLimit(128 * MiB)
+})
+
 describe('the part memory', () => {
-  it('gives out no more than its limit', async () => {
-    const memory = new PartMemory(100)
-    const queue = queueFor(memory)
-    for (const name of ['a', 'b', 'c', 'd']) void queue.ask(name, 40)
-    await queue.rest()
-    expect(queue.granted).toEqual(['a', 'b'])
-    expect(memory.usedBytes).toBe(80)
-    queue.release('a')
-    await queue.rest()
-    expect(queue.granted).toEqual(['a', 'b', 'c'])
-    expect(memory.usedBytes).toBe(80)
+  it('gives out no more than its limit, however many ask', () => {
+    const world = new World(16 * MiB)
+    for (let index = 0; index < 100; index++) {
+      world.part(`${index}`, 5 * MiB)
+      world.fill(`${index}`, 5 * MiB)
+      expect(world.memory.usedBytes).toBeLessThanOrEqual(16 * MiB)
+    }
+    expect(world.memory.usedBytes).toBeGreaterThan(14 * MiB)
   })
 
-  it('gives buffers of the size asked for', async () => {
-    const memory = new PartMemory(100)
-    expect(memory.tryTake(40)).toHaveLength(40)
-    expect(await memory.take(60, never)).toHaveLength(60)
+  it('lets a part that was begun be finished, whatever others ask for meanwhile', () => {
+    const world = new World(16 * MiB)
+    world.part('begun', 5 * MiB)
+    world.fill('begun', 1 * MiB)
+    for (let index = 0; index < 100; index++) {
+      world.part(`${index}`, 5 * MiB)
+      world.fill(`${index}`, 5 * MiB)
+    }
+    expect(world.fill('begun', 5 * MiB)).toBe(5 * MiB)
+  })
+
+  it('holds for a part about what has come of it', () => {
+    const world = new World(128 * MiB)
+    for (let index = 0; index < 100; index++) {
+      world.part(`${index}`, 8 * MiB)
+      expect(world.fill(`${index}`, 200 * KiB)).toBe(blockBytes)
+    }
+    expect(world.memory.usedBytes).toBe(100 * blockBytes)
+    world.part('large', 8 * MiB)
+    expect(world.fill('large', 8 * MiB)).toBe(8 * MiB)
+  })
+
+  it('keeps half of itself from parts that were only begun', () => {
+    const world = new World(16 * MiB)
+    for (let index = 0; index < 100; index++) {
+      world.part(`${index}`, 5 * MiB)
+      world.fill(`${index}`, blockBytes)
+    }
+    // And one more, for which a whole part's memory was set aside.
+    expect(world.memory.usedBytes).toBe(8 * MiB + blockBytes)
+    expect(world.fill('32', 5 * MiB)).toBe(5 * MiB)
+  })
+
+  it('is not used up for ever by parts that were begun together', async () => {
+    const world = new World(8 * MiB)
+    const names = Array.from({ length: 50 }, (_, index) => `${index}`)
+    for (const name of names) {
+      world.part(name, 8 * MiB)
+      world.fill(name, 8 * MiB)
+    }
+    const finished: string[] = []
+    await Promise.all(
+      names.map(async (name) => {
+        while (world.fill(name, 8 * MiB) < 8 * MiB) await world.ask(name)
+        finished.push(name)
+        world.release(name)
+      }),
+    )
+    expect(finished).toHaveLength(50)
+    expect(world.memory.usedBytes).toBe(0)
   })
 
   it('serves those who wait in their order: a small part does not overtake a large one', async () => {
-    const queue = queueFor(new PartMemory(100))
-    await queue.ask('first', 60)
-    void queue.ask('large', 90)
-    void queue.ask('small', 10)
-    await queue.rest()
-    expect(queue.granted).toEqual(['first'])
-    queue.release('first')
-    await queue.rest()
-    expect(queue.granted).toEqual(['first', 'large', 'small'])
+    const world = new World(16 * MiB)
+    const giveBack = holdPartMemory(world.memory)
+    world.part('large', 14 * MiB)
+    world.part('small', 5 * MiB)
+    void world.ask('large')
+    void world.ask('small')
+    await world.rest()
+    expect(world.granted).toEqual([])
+    giveBack()
+    await world.rest()
+    expect(world.granted).toEqual(['large'])
+    world.release('large')
+    await world.rest()
+    expect(world.granted).toEqual(['large', 'small'])
   })
 
   it('lets nobody past those who wait', async () => {
-    const memory = new PartMemory(100)
-    const queue = queueFor(memory)
-    await queue.ask('first', 60)
-    void queue.ask('large', 90)
-    expect(memory.tryTake(10)).toBeUndefined()
+    const world = new World(16 * MiB)
+    world.part('first', 12 * MiB)
+    world.fill('first', 12 * MiB)
+    world.part('large', 8 * MiB)
+    void world.ask('large')
+    world.part('late', 5 * MiB)
+    expect(world.fill('late', blockBytes)).toBe(0)
   })
 
-  it('has nothing to try for when it is used up', () => {
-    const memory = new PartMemory(100)
-    memory.tryTake(61)
-    expect(memory.tryTake(40)).toBeUndefined()
-    expect(memory.tryTake(39)).toHaveLength(39)
-  })
-
-  it('lets a part larger than the limit pass when it is alone', async () => {
-    const queue = queueFor(new PartMemory(100))
-    await queue.ask('small', 10)
-    void queue.ask('huge', 500)
-    void queue.ask('next', 10)
-    await queue.rest()
-    expect(queue.granted).toEqual(['small'])
-    queue.release('small')
-    await queue.rest()
-    expect(queue.granted).toEqual(['small', 'huge'])
-    queue.release('huge')
-    await queue.rest()
-    expect(queue.granted).toEqual(['small', 'huge', 'next'])
+  it('lets a part larger than the limit pass when nothing else is on its way', async () => {
+    const world = new World(5 * MiB)
+    world.part('small', 5 * MiB)
+    world.fill('small', 5 * MiB)
+    world.part('huge', 50 * MiB)
+    void world.ask('huge')
+    await world.rest()
+    expect(world.granted).toEqual([])
+    world.release('small')
+    await world.rest()
+    expect(world.granted).toEqual(['huge'])
+    expect(world.fill('huge', 50 * MiB)).toBe(50 * MiB)
   })
 
   it('forgets who gives up, and serves those behind', async () => {
-    const queue = queueFor(new PartMemory(100))
-    await queue.ask('first', 60)
+    const world = new World(16 * MiB)
+    world.part('first', 10 * MiB)
+    world.fill('first', 10 * MiB)
+    world.part('large', 10 * MiB)
+    world.part('small', 5 * MiB)
     const abort = new AbortController()
-    const large = queue.ask('large', 90, abort.signal)
-    void queue.ask('small', 10)
+    const large = world.ask('large', abort.signal)
+    void world.ask('small')
     const reason = new Error('gave up')
     abort.abort(reason)
     await expect(large).rejects.toBe(reason)
-    await queue.rest()
-    expect(queue.granted).toEqual(['first', 'small'])
-  })
-
-  it('keeps the order of the others when one in their midst gives up', async () => {
-    const memory = new PartMemory(100)
-    const queue = queueFor(memory)
-    await queue.ask('first', 100)
-    const abort = new AbortController()
-    void queue.ask('a', 50)
-    const b = queue.ask('b', 50, abort.signal)
-    void queue.ask('c', 50)
-    abort.abort()
-    await expect(b).rejects.toThrow()
-    queue.release('first')
-    await queue.rest()
-    expect(queue.granted).toEqual(['first', 'a', 'c'])
-    expect(memory.usedBytes).toBe(100)
+    await world.rest()
+    expect(world.granted).toEqual(['small'])
   })
 
   it('gives nothing to who has given up before', async () => {
-    const memory = new PartMemory(100)
+    const world = new World(16 * MiB)
+    world.part('late', 5 * MiB)
     const reason = new Error('gave up')
-    await expect(memory.take(10, AbortSignal.abort(reason))).rejects.toBe(reason)
-    expect(memory.usedBytes).toBe(0)
+    await expect(world.ask('late', AbortSignal.abort(reason))).rejects.toBe(reason)
+    expect(world.memory.usedBytes).toBe(0)
   })
 
-  it('does not take a buffer back when its holder gives up later', async () => {
-    const memory = new PartMemory(100)
+  it('does not take a block back when its holder gives up later', async () => {
+    const world = new World(16 * MiB)
+    world.part('part', 5 * MiB)
     const abort = new AbortController()
-    await memory.take(60, abort.signal)
+    await world.ask('part', abort.signal)
     abort.abort()
-    expect(memory.usedBytes).toBe(60)
+    expect(world.memory.usedBytes).toBe(blockBytes)
   })
 
-  it('serves those who wait when its limit is raised', async () => {
-    const memory = new PartMemory(100)
-    const queue = queueFor(memory)
-    await queue.ask('first', 100)
-    void queue.ask('second', 100)
-    memory.limitBytes = 200
-    await queue.rest()
-    expect(queue.granted).toEqual(['first', 'second'])
+  it('serves those who wait when its limit is raised, and all of them in the end when it is lowered', async () => {
+    const world = new World(16 * MiB)
+    const giveBack = holdPartMemory(world.memory)
+    for (const name of ['a', 'b']) world.part(name, 8 * MiB)
+    void world.ask('a')
+    await world.rest()
+    world.memory.limitBytes = 24 * MiB
+    await world.rest()
+    expect(world.granted).toEqual(['a'])
+    world.memory.limitBytes = 5 * MiB
+    void world.ask('b')
+    giveBack()
+    expect(world.fill('a', 8 * MiB)).toBe(8 * MiB)
+    world.release('a')
+    await world.rest()
+    expect(world.granted).toEqual(['a', 'b'])
   })
 
-  it('uses the buffer of an earlier part again', () => {
+  it('gives a part back once, however often it is told to', () => {
+    const world = new World(16 * MiB)
+    world.part('part', 5 * MiB)
+    world.fill('part', MiB)
+    world.release('part')
+    world.release('part')
+    expect(world.memory.usedBytes).toBe(0)
+    expect(
+      new Set(Array.from({ length: 8 }, (_, index) => world.memory.tryGrow(world.part(`${index}`, MiB))))
+        .size,
+    ).toBe(8)
+  })
+})
+
+describe('a client that sends slowly', () => {
+  it('keeps what it has sent while nobody waits', async () => {
+    const world = new World(16 * MiB)
+    world.part('slow', 8 * MiB)
+    world.fill('slow', 2 * MiB)
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(world.evicted).toEqual([])
+    expect(world.fill('slow', 8 * MiB)).toBe(8 * MiB)
+  })
+
+  it('leaves the memory that it does not use to those who wait', async () => {
+    const world = new World(16 * MiB)
+    world.part('slow', 14 * MiB)
+    world.fill('slow', 1 * MiB)
+    world.part('quick', 8 * MiB)
+    void world.ask('quick')
+    await world.rest()
+    expect(world.granted).toEqual([])
+    await vi.advanceTimersByTimeAsync(2000)
+    expect(world.granted).toEqual(['quick'])
+    expect(world.evicted).toEqual([])
+  })
+
+  it('goes on when there is room again', async () => {
+    const world = new World(16 * MiB)
+    world.part('slow', 14 * MiB)
+    world.fill('slow', 1 * MiB)
+    world.part('quick', 8 * MiB)
+    void world.ask('quick')
+    await vi.advanceTimersByTimeAsync(2000)
+    void world.ask('slow')
+    await world.rest()
+    expect(world.granted).toEqual(['quick'])
+    world.release('quick')
+    await world.rest()
+    expect(world.granted).toEqual(['quick', 'slow'])
+    expect(world.fill('slow', 14 * MiB)).toBe(14 * MiB)
+  })
+
+  it('is refused when such clients hold half of the memory and others wait', async () => {
+    const world = new World(16 * MiB)
+    for (const name of ['slow', 'slower']) world.part(name, 8 * MiB)
+    world.fill('slow', 5 * MiB)
+    world.fill('slower', 5 * MiB)
+    world.part('quick', 8 * MiB)
+    void world.ask('quick')
+    await vi.advanceTimersByTimeAsync(2000)
+    expect(world.evicted).toEqual(['slower'])
+    expect(world.errors[0]).toMatchObject({ code: 'too-slow', statusCode: 408 })
+    expect(world.granted).toEqual(['quick'])
+  })
+
+  it('is told from one that comes at 64 KiB/s', async () => {
+    const world = new World(16 * MiB)
+    world.part('steady', 14 * MiB)
+    world.fill('steady', 1 * MiB)
+    world.part('quick', 8 * MiB)
+    void world.ask('quick')
+    for (let second = 0; second < 10; second++) {
+      await vi.advanceTimersByTimeAsync(999)
+      ;(world.parts.get('steady') as PartShare).filledBytes += 64 * KiB
+      await vi.advanceTimersByTimeAsync(1)
+    }
+    expect(world.granted).toEqual([])
+  })
+})
+
+describe('freed blocks', () => {
+  it('are used again', () => {
     const memory = new PartMemory(20 * MiB)
-    const buffer = memory.tryTake(5 * MiB) as Buffer
-    memory.release(buffer)
-    expect(memory.usedBytes).toBe(0)
-    expect(memory.tryTake(5 * MiB) === buffer).toBe(true)
+    const share = memory.share(5 * MiB, () => undefined)
+    const block = memory.tryGrow(share)
+    memory.release(share)
+    expect(memory.tryGrow(memory.share(8 * MiB, () => undefined)) === block).toBe(true)
   })
 
-  it('goes on doing so after parts of odd sizes', () => {
-    const memory = new PartMemory(128 * MiB)
-    for (let odd = 1; odd <= 6; odd++) memory.release(memory.tryTake(5 * MiB + odd) as Buffer)
-    const buffer = memory.tryTake(8 * MiB) as Buffer
-    memory.release(buffer)
-    expect(memory.tryTake(8 * MiB) === buffer).toBe(true)
-  })
-
-  it('never has one buffer out twice', () => {
+  it('are given up when no part has come for a while', async () => {
     const memory = new PartMemory(20 * MiB)
-    memory.release(memory.tryTake(5 * MiB) as Buffer)
-    const again = memory.tryTake(5 * MiB)
-    expect(memory.tryTake(5 * MiB) === again).toBe(false)
+    const share = memory.share(5 * MiB, () => undefined)
+    const block = memory.tryGrow(share)
+    memory.release(share)
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(memory.tryGrow(memory.share(8 * MiB, () => undefined)) === block).toBe(false)
   })
 
-  it('drops what it kept when that would bring it over its limit', () => {
-    const memory = new PartMemory(10 * MiB)
-    const kept = memory.tryTake(5 * MiB) as Buffer
-    memory.release(kept)
-    const large = memory.tryTake(10 * MiB) as Buffer
-    memory.release(large)
-    expect(memory.tryTake(5 * MiB) === kept).toBe(false)
+  it('and those in use together keep within the limit', () => {
+    const memory = new PartMemory(8 * MiB)
+    const first = memory.share(8 * MiB, () => undefined)
+    const blocks = new Set<Buffer>()
+    for (let block = memory.tryGrow(first); block && blocks.size < 31; block = memory.tryGrow(first))
+      blocks.add(block)
+    memory.release(first)
+    const next = memory.share(8 * MiB, () => undefined)
+    for (let block = memory.tryGrow(next); block && next.heldBytes < 8 * MiB; block = memory.tryGrow(next))
+      blocks.add(block)
+    expect(blocks.size).toBeLessThanOrEqual(33)
   })
 })
 
 describe('setPartMemoryLimit', () => {
-  afterEach(() => setPartMemoryLimit(128 * MiB))
-
   it('bounds the memory of the process, which is 128 MiB when nobody says', () => {
     expect(partMemory.limitBytes).toBe(128 * MiB)
     setPartMemoryLimit(5 * MiB)

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { StorageError } from '../../src/core/errors.ts'
+import { PartBuffer } from '../../src/storage/part-buffer.ts'
 import type { S3Bucket } from '../../src/storage/s3-bucket.ts'
 import { S3ObjectWriter } from '../../src/storage/s3-object-writer.ts'
 
@@ -7,7 +8,9 @@ import { S3ObjectWriter } from '../../src/storage/s3-object-writer.ts'
 const bucket = {
   name: 'bucket',
   knowsIfNoneMatch: true,
-  unsigned: (command: object) => command,
+  sendWithBody(this: S3Bucket, command: never, _part: object, options: { operation: string }) {
+    return this.send(command, options)
+  },
   send: async (_command: object, { operation }: { operation: string }) => {
     if (operation === 'HeadObject') return { ContentLength: 5, ETag: '"theirs"' }
     throw new StorageError('key-taken', 'taken', {
@@ -17,17 +20,18 @@ const bucket = {
   },
 } as unknown as S3Bucket
 
-const content = { size: 5, crc: 1 }
+const part = new PartBuffer({ number: 1, sizeBytes: 5, hasCrc: true, hashes: false, evict: () => undefined })
+part.append(Buffer.from('12345'))
 
 describe('a PUT that was tried again and meets an object of its length, with no checksum to compare', () => {
   it('is taken for done when nobody else can have the key', async () => {
     const writer = new S3ObjectWriter(bucket, 'random', { isKeyUnique: true })
-    expect((await writer.put(Buffer.from('12345'), content)).ETag).toBe('"theirs"')
+    expect((await writer.put(part)).ETag).toBe('"theirs"')
   })
 
   it("is refused when the object may be somebody else's", async () => {
     const writer = new S3ObjectWriter(bucket, 'chosen', {})
-    await expect(writer.put(Buffer.from('12345'), content)).rejects.toMatchObject({ code: 'key-taken' })
+    await expect(writer.put(part)).rejects.toMatchObject({ code: 'key-taken' })
   })
 })
 
@@ -42,7 +46,7 @@ describe('a PUT whose answer names another checksum', () => {
       },
     } as unknown as S3Bucket
     const writer = new S3ObjectWriter(careless, 'random', { isKeyUnique: true })
-    await expect(writer.put(Buffer.from('12345'), content)).rejects.toMatchObject({
+    await expect(writer.put(part)).rejects.toMatchObject({
       code: 'checksum-mismatch',
       context: { operation: 'PutObject' },
     })
@@ -83,7 +87,7 @@ describe('a PUT that failed', () => {
   ])('is taken back where it may have been stored: %s', async (_, PutObject, asked) => {
     const { sent, bucket } = bucketThat({ PutObject, HeadObject: unreachable })
     const writer = new S3ObjectWriter(bucket, 'random', { isKeyUnique: true })
-    await expect(writer.put(Buffer.from('12345'), content)).rejects.toThrow()
+    await expect(writer.put(part)).rejects.toThrow()
     await writer.takeBack()
     expect(sent).toEqual(['PutObject', ...asked])
   })
