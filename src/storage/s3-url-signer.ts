@@ -2,6 +2,7 @@ import { GetObjectCommand, type S3Client } from '@aws-sdk/client-s3'
 import { getSignedUrl, S3RequestPresigner } from '@aws-sdk/s3-request-presigner'
 import { contentDisposition } from '../core/content-disposition.js'
 import type { SignedUrl, UrlOptions } from '../core/file-storage.js'
+import { SigningHash } from './s3-signing-hash.js'
 
 export interface S3UrlSettings {
   expiresInSeconds: number
@@ -130,7 +131,7 @@ export class S3UrlSigner {
     const presigner = new S3RequestPresigner({
       credentials: config.credentials,
       region: scheme?.signingRegion ?? (await config.region()),
-      sha256: config.sha256,
+      sha256: SigningHash,
       service: scheme?.signingName ?? 's3',
     } as ConstructorParameters<typeof S3RequestPresigner>[0])
     const { method, protocol, hostname, port, path, query } = request
