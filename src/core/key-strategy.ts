@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { randomFillSync } from 'node:crypto'
 import { ConfigurationError } from './errors.js'
 import { slugName } from './file-name.js'
 import { maxKeyBytes, pathProblem } from './object-key.js'
@@ -33,10 +33,21 @@ export interface KeySources {
   random: () => string
 }
 
-const realSources: KeySources = {
-  now: () => new Date(),
-  random: () => randomBytes(16).toString('base64url'),
+const randomBytesPerKey = 16
+/** Random bytes drawn ahead: one call for many keys. */
+const drawn = Buffer.alloc(256 * randomBytesPerKey)
+let usedBytes = drawn.length
+
+function drawRandom(): string {
+  if (usedBytes === drawn.length) {
+    randomFillSync(drawn)
+    usedBytes = 0
+  }
+  usedBytes += randomBytesPerKey
+  return drawn.toString('base64url', usedBytes - randomBytesPerKey, usedBytes)
 }
+
+const realSources: KeySources = { now: () => new Date(), random: drawRandom }
 
 /**
  * The key of a new object.

@@ -5,6 +5,7 @@ export const maxKeyBytes = 1024
 
 // C0, DEL, C1, and the separators and overrides that make a text show as another one.
 const controlCharacters = /[\p{Cc}\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u
+const allControlCharacters = new RegExp(controlCharacters, 'gu')
 
 /** The longest prefix in bytes of UTF-8: storage's, field's and client's together leave room for the rest of a key. */
 const maxPrefixBytes = 256
@@ -70,5 +71,5 @@ export function normalizePrefix(owner: string, prefix: string | undefined): stri
 
 /** Replaces every control character, so that a client's text can be shown and sent in a header. */
 export function replaceControlCharacters(text: string, replacement: string): string {
-  return text.toWellFormed().replace(new RegExp(controlCharacters, 'gu'), replacement)
+  return text.toWellFormed().replace(allControlCharacters, replacement)
 }
