@@ -11,6 +11,11 @@ type Command<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>
 /** A request may take so much longer for its body. */
 const slowestBytesPerSecond = 64 * KiB
 
+export interface BucketSettings {
+  requestTimeoutSeconds: number
+  unsignedPayload: 'tls' | 'always'
+}
+
 interface RequestOptions {
   /** As S3 names it. */
   operation: string
@@ -27,12 +32,14 @@ export class S3Bucket {
   knowsIfNoneMatch = true
 
   readonly #timeoutSeconds: number
+  readonly #unsignedPayload: 'tls' | 'always'
   #signsBodies = false
 
-  constructor(client: S3Client, name: string, timeoutSeconds: number) {
+  constructor(client: S3Client, name: string, { requestTimeoutSeconds, unsignedPayload }: BucketSettings) {
     this.client = client
     this.name = name
-    this.#timeoutSeconds = timeoutSeconds
+    this.#timeoutSeconds = requestTimeoutSeconds
+    this.#unsignedPayload = unsignedPayload
   }
 
   /**
@@ -69,8 +76,8 @@ export class S3Bucket {
 
   /**
    * Whether the bytes of a body are hashed for the signature. Over TLS they are not, where a CRC-32 goes with them: TLS
-   * protects them from change on their way, and the hash costs about a second of CPU per GB. Known with the first
-   * request that has a body.
+   * protects them from change on their way, and the hash costs about a second of CPU per GB. Known once a request
+   * with a body was sent.
    */
   get signsBodies(): boolean {
     return this.#signsBodies
@@ -92,7 +99,8 @@ export class S3Bucket {
     middlewareStack.add(
       (next) => (args) => {
         const { protocol, headers } = args.request as HttpRequest
-        this.#signsBodies = protocol !== 'https:' || part.crc === undefined
+        this.#signsBodies =
+          this.#unsignedPayload === 'tls' && (protocol !== 'https:' || part.crc === undefined)
         headers['x-amz-content-sha256'] = this.#signsBodies ? part.sha256() : 'UNSIGNED-PAYLOAD'
         delete headers.Expect
         return next(args)

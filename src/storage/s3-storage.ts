@@ -58,6 +58,12 @@ export interface S3StorageOptions {
    */
   checksum?: 'crc32' | 'none'
   /**
+   * Where bodies go without a SHA-256 in the request's signature, which costs about a second of CPU per GB: `tls`, over
+   * TLS, which protects them, with `checksum: 'crc32'`; `always` also over plain HTTP, for a network you trust, where
+   * nothing but the CRC-32 then tells a change. @default 'tls'
+   */
+  unsignedPayload?: 'tls' | 'always'
+  /**
    * The longest that the store may take for a request in seconds, all tries together, 1 to 86,400; for each 64 KiB of a
    * body there is one more. @default 300
    */
@@ -85,6 +91,7 @@ const checks = {
   maxConcurrentParts: option.integer(1, 100),
   equalParts: option.boolean,
   checksum: option.oneOf('crc32', 'none'),
+  unsignedPayload: option.oneOf('tls', 'always'),
   requestTimeoutSeconds: option.integer(1, 86_400),
   objectParams: option.objectOrFunction,
   urls: option.object,
@@ -134,7 +141,10 @@ export class S3Storage implements FileStorage {
       checksum: options.checksum ?? 'crc32',
     }
     const client = options.client ?? new S3Client(clientConfigOf(options))
-    this.#bucket = new S3Bucket(client, options.bucket, options.requestTimeoutSeconds ?? 300)
+    this.#bucket = new S3Bucket(client, options.bucket, {
+      requestTimeoutSeconds: options.requestTimeoutSeconds ?? 300,
+      unsignedPayload: options.unsignedPayload ?? 'tls',
+    })
     this.#signer = new S3UrlSigner(client, options.bucket, {
       expiresInSeconds: urls.expiresInSeconds ?? 900,
       windowSeconds: urls.windowSeconds ?? 300,

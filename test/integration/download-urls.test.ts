@@ -102,7 +102,10 @@ describe('a file', () => {
       contentType: 'video/mp4',
       objectParams,
     })
-    const bucket = new S3Bucket(world.client, S3World.server.bucket, 30)
+    const bucket = new S3Bucket(world.client, S3World.server.bucket, {
+      requestTimeoutSeconds: 30,
+      unsignedPayload: 'tls',
+    })
     const to = `${world.prefix}copy.bin`
     await copyInParts(bucket, source.key, to, (await world.storage.stat(source.key)) as ObjectStat, 5 * MiB)
     expect((await new S3File({ key: to }).bytes()).equals(content)).toBe(true)

@@ -15,6 +15,7 @@ describe('S3Storage', () => {
     [{ bucket, partSizeBytes: 5_242_879 }, 'invalid-option', 'an integer from 5242880 to 5368709120'],
     [{ bucket, partSizeBytes: 5_368_709_121 }, 'invalid-option', 'an integer from 5242880 to 5368709120'],
     [{ bucket, maxConcurrentParts: 0 }, 'invalid-option', 'an integer from 1 to 100'],
+    [{ bucket, unsignedPayload: 'never' }, 'invalid-option', "'tls' or 'always'"],
     [{ bucket, checksum: 'md5' }, 'invalid-option', "'crc32' or 'none'"],
     [{ bucket, urls: { expiresInSeconds: 604_801 } }, 'invalid-option', 'an integer from 1 to 604800'],
     [{ bucket, urls: { window: 1 } }, 'unknown-option', "S3Storage urls: there is no option 'window'"],
