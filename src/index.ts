@@ -25,6 +25,7 @@ export type {
   StoredObject,
   UrlOptions,
 } from './core/file-storage.js'
+export type { DiagnoseOptions, Finding, FindingStatus } from './core/finding.js'
 export type { KeyContext, KeyFunction, KeyStrategy } from './core/key-strategy.js'
 export type { ObjectRef } from './core/object-ref.js'
 export { type FileJson, isS3File, S3File, type S3FileInit } from './core/s3-file.js'

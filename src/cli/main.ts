@@ -1,5 +1,7 @@
 #!/usr/bin/env node
+import { reasonOf } from '../core/finding.js'
 import type { Command } from './command.js'
+import { doctorCommand } from './doctor.js'
 import { janitorCommand } from './janitor.js'
 import { printLine, showProgress } from './output.js'
 import { reconcileCommand } from './reconcile.js'
@@ -7,6 +9,7 @@ import { triggersCommand } from './triggers.js'
 import { UsageError } from './usage-error.js'
 
 const commands: Record<string, Command> = {
+  doctor: doctorCommand,
   reconcile: reconcileCommand,
   janitor: janitorCommand,
   triggers: triggersCommand,
@@ -37,7 +40,7 @@ async function main([name, ...args]: string[]): Promise<number> {
     showProgress('')
     const path = command === undefined ? '' : `${name} `
     const hint = isUsageError(error) ? `\ntypeorm-s3-file ${path}--help tells how it is used` : ''
-    process.stderr.write(`typeorm-s3-file: ${messageOf(error)}${hint}\n`)
+    process.stderr.write(`typeorm-s3-file: ${reasonOf(error)}${hint}\n`)
     return 2
   }
 }
@@ -45,14 +48,6 @@ async function main([name, ...args]: string[]): Promise<number> {
 function isUsageError(error: unknown): boolean {
   const { code } = (error ?? {}) as { code?: unknown }
   return error instanceof UsageError || (typeof code === 'string' && code.startsWith('ERR_PARSE_ARGS'))
-}
-
-/** With what it was caused by: "could not read the journal: connection refused". */
-function messageOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  const own = error.message || (error as NodeJS.ErrnoException).code || error.name
-  const cause = error.cause === undefined ? '' : messageOf(error.cause)
-  return cause === '' || own.includes(cause) ? own : `${own}: ${cause}`
 }
 
 main(process.argv.slice(2)).then((exitCode) => {

@@ -18,29 +18,44 @@ export interface DataSourceArguments {
  * @throws UsageError when there is none, or, where storages are needed, none of those.
  */
 export async function withDataSource<Result>(
-  { 'data-source': file, require: modules = [] }: DataSourceArguments,
+  given: DataSourceArguments,
   needs: { storages: boolean },
   work: (dataSource: DataSource) => Promise<Result>,
 ): Promise<Result> {
-  if (file === undefined) throw new UsageError('--data-source <file> is missing')
-  for (const name of modules) await import(locate(name))
-  const dataSource = await CommandUtils.loadDataSource(resolve(file))
+  const dataSource = await loadDataSource(given)
   try {
     if (needs.storages && storageNames().length === 0) {
       throw new UsageError(
         'no storage is configured: the DataSource file, or a module named by --require, has to call configureStorages()',
       )
     }
-    // Stdout is for what was asked.
-    dataSource.setOptions({ logger: 'advanced-console', logging: [] })
-    if (!dataSource.isInitialized) {
-      dataSource.setOptions({ synchronize: false, migrationsRun: false, dropSchema: false })
-      await dataSource.initialize()
-    }
+    await connect(dataSource)
     return await work(dataSource)
   } finally {
     if (dataSource.isInitialized) await dataSource.destroy()
   }
+}
+
+/**
+ * Loads the modules and the DataSource that a command was given.
+ *
+ * @throws UsageError when there is none.
+ */
+export async function loadDataSource({
+  'data-source': file,
+  require: modules = [],
+}: DataSourceArguments): Promise<DataSource> {
+  if (file === undefined) throw new UsageError('--data-source <file> is missing')
+  for (const name of modules) await import(locate(name))
+  return CommandUtils.loadDataSource(resolve(file))
+}
+
+/** Initializes a DataSource so that it changes nothing by itself; stdout is for what was asked. */
+export async function connect(dataSource: DataSource): Promise<void> {
+  dataSource.setOptions({ logger: 'advanced-console', logging: [] })
+  if (dataSource.isInitialized) return
+  dataSource.setOptions({ synchronize: false, migrationsRun: false, dropSchema: false })
+  await dataSource.initialize()
 }
 
 /** A file of the working directory, or a package that is installed there. */

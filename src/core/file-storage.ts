@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import type { DiagnoseOptions, Finding } from './finding.js'
 
 /** What a storage keeps of an object it has just stored. */
 export interface StoredObject {
@@ -172,4 +173,10 @@ export interface FileStorage {
 
   /** A URL that serves the object to whoever has it. Does not ask the store whether the object is there. */
   url(key: string, options?: UrlOptions): Promise<SignedUrl>
+
+  /**
+   * The storage's own checks for `typeorm-s3-file doctor`; without them it gets `options.contract()` alone. A method, not
+   * a function that asks for a class: the storage may be of another copy of this package than whoever asks.
+   */
+  diagnose?(options: DiagnoseOptions): AsyncIterable<Finding>
 }

@@ -4,7 +4,7 @@ import { StorageError } from '../core/errors.js'
 import type { PartBuffer } from './part-buffer.js'
 import { storageErrorOf } from './s3-errors.js'
 
-type Command<Input extends ServiceInputTypes, Output extends ServiceOutputTypes> = Parameters<
+export type S3Command<Input extends ServiceInputTypes, Output extends ServiceOutputTypes> = Parameters<
   typeof S3Client.prototype.send<Input, Output>
 >[0]
 
@@ -49,7 +49,7 @@ export class S3Bucket {
    * @throws StorageError; the signal's reason when it aborted the request.
    */
   async send<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
-    command: Command<Input, Output>,
+    command: S3Command<Input, Output>,
     { operation, key, signal, bodyBytes = 0 }: RequestOptions,
   ): Promise<Output> {
     const seconds = this.#timeoutSeconds + Math.ceil(bodyBytes / slowestBytesPerSecond)

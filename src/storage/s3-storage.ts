@@ -24,12 +24,14 @@ import type {
   StoredObject,
   UrlOptions,
 } from '../core/file-storage.js'
+import type { DiagnoseOptions, Finding } from '../core/finding.js'
 import { normalizePrefix } from '../core/object-key.js'
 import { checkOptions, option } from '../core/options.js'
 import { maxUrlSeconds } from '../core/s3-file.js'
 import { maxPartBytes, minPartBytes } from './part-plan.js'
 import { S3Bucket } from './s3-bucket.js'
 import { copyInParts, copySource, largestSimpleCopyBytes } from './s3-copy.js'
+import { diagnoseS3 } from './s3-doctor.js'
 import { abortUpload, listUploads } from './s3-multipart-uploads.js'
 import { wholeChecksum } from './s3-object.js'
 import { S3Upload, type S3UploadSettings } from './s3-upload.js'
@@ -287,6 +289,10 @@ export class S3Storage implements FileStorage {
 
   url(key: string, options?: UrlOptions): Promise<SignedUrl> {
     return this.#signer.sign(key, options)
+  }
+
+  diagnose(options: DiagnoseOptions): AsyncIterable<Finding> {
+    return diagnoseS3({ storage: this, bucket: this.#bucket, settings: this.#settings }, options)
   }
 
   /** A client of the application's own adds checksums by itself, unless it was told not to. */

@@ -1,0 +1,168 @@
+import { DataSource, type EntityMetadata, type QueryRunner } from 'typeorm'
+import { type Finding, find } from '../core/finding.js'
+import { storageNames } from '../core/storage-registry.js'
+import { checkKeyIndex } from './check-key-index.js'
+import { checkTable } from './check-table.js'
+import { type FileColumn, fileColumnsOf } from './file-columns.js'
+import { FileJournal } from './file-journal.js'
+import { dialectOf } from './file-sql.js'
+import { hasTriggers } from './installed-triggers.js'
+import { readBacklog } from './journal-backlog.js'
+import { lifecycleOf, lifecycleOfSubscriber } from './lifecycle-options.js'
+
+/** What the file columns of one table are called in a finding, such as `Document.file`. */
+const labelOf = ({ column, propertyPath }: FileColumn) => `${column.entityMetadata.name}.${propertyPath}`
+
+/** Checks that an initialized DataSource has all that files need: fields, storages, subscriber, journal, tables, triggers. */
+export async function* checkWiring(dataSource: DataSource, signal: AbortSignal): AsyncIterable<Finding> {
+  const tables = dataSource.entityMetadatas.filter(
+    (metadata) =>
+      metadata.tableType !== 'view' &&
+      metadata.tableType !== 'entity-child' &&
+      fileColumnsOf(metadata).length > 0,
+  )
+  const sync = (check: string, work: () => Result) => find(check, signal, async () => work())
+  yield await sync('typeorm', () => checkCopies(dataSource))
+  yield await sync('dialect', () => `${dialectOf(dataSource)} is a database whose files have a lifecycle`)
+  yield await sync('file-fields', () => checkFields(tables.flatMap(fileColumnsOf)))
+  yield await sync('field-storages', () => checkStorages(tables.flatMap(fileColumnsOf)))
+  yield await sync('subscriber', () => checkSubscriber(dataSource))
+  const runner = dataSource.createQueryRunner()
+  try {
+    yield await find('journal', signal, () => checkJournal(runner))
+    for (const metadata of tables) {
+      const columns = fileColumnsOf(metadata)
+      const table = await find('columns', signal, () =>
+        checkTable(runner, metadata, columns.flatMap(databaseColumnsOf)),
+      )
+      yield table
+      if (table.status === 'problem') continue
+      yield await find('triggers', signal, () => checkTriggers(runner, metadata, columns))
+      for (const column of columns)
+        yield await find('key-index', signal, () => checkKeyIndex(runner, metadata, column))
+    }
+  } finally {
+    await runner.release()
+  }
+}
+
+type Result = string | Omit<Finding, 'check'>
+
+function checkCopies(dataSource: DataSource): Result {
+  if (dataSource instanceof DataSource) return 'the DataSource and this package share one copy of TypeORM'
+  return {
+    status: 'problem',
+    message:
+      'the DataSource is of another copy of TypeORM than this package has: uploads do not find its journal, and destroy() ' +
+      'does not wait for deletions',
+    fix: 'npm ls typeorm, then npm dedupe, or one version of it in all packages',
+  }
+}
+
+function checkFields(columns: FileColumn[]): Result {
+  if (columns.length > 0) {
+    const names = columns.map((column) => `${labelOf(column)} (${column.field.layout})`)
+    return `file fields: ${names.join(', ')}`
+  }
+  return {
+    status: 'warning',
+    message: 'no entity of the DataSource has a file field',
+    fix: '@S3FileField({ nullable: true }) file!: S3File | null, and the entity in DataSource.entities',
+  }
+}
+
+function checkStorages(columns: FileColumn[]): Result {
+  const configured = storageNames()
+  const missing = columns.filter(({ field }) => !configured.includes(field.rules.storage ?? 'default'))
+  if (missing.length === 0) return `configured storages: ${configured.join(', ')}`
+  const names = [...new Set(missing.map(({ field }) => field.rules.storage ?? 'default'))]
+  return {
+    status: 'problem',
+    message: `${missing.map(labelOf).join(', ')}: there is no storage ${names.map((name) => `'${name}'`).join(', ')}`,
+    fix: `configureStorages({ ${names.map((name) => `${name}: new S3Storage({ bucket: '…' })`).join(', ')} })`,
+  }
+}
+
+function checkSubscriber({ subscribers }: DataSource): Result {
+  const ours = (subscribers as object[]).filter((subscriber) => lifecycleOfSubscriber in subscriber)
+  if (ours.length === 1) return 'S3FileSubscriber is among the subscribers'
+  const fix = 'new DataSource({ …, subscribers: [S3FileSubscriber] })'
+  return ours.length === 0
+    ? {
+        status: 'problem',
+        message:
+          'S3FileSubscriber is not among the subscribers: the objects of replaced and removed files stay',
+        fix,
+      }
+    : {
+        status: 'problem',
+        message: `S3FileSubscriber is among the subscribers ${ours.length} times, and each works off the same changes`,
+        fix,
+      }
+}
+
+async function checkJournal(runner: QueryRunner): Promise<Result> {
+  const { dataSource } = runner
+  const journal = FileJournal.of(dataSource)
+  const { deleteAfterSeconds } = lifecycleOf(dataSource)
+  if (journal === undefined) {
+    const fix =
+      'new DataSource({ …, entities: [ …, FileJournalEntry] }), then npx typeorm migration:generate, and a FileJanitor'
+    return deleteAfterSeconds > 0
+      ? {
+          status: 'problem',
+          message: `deleteAfterSeconds: ${deleteAfterSeconds} needs FileJournalEntry among the entities`,
+          fix,
+        }
+      : {
+          status: 'warning',
+          message:
+            'FileJournalEntry is not among the entities: a process that is killed leaves objects behind',
+          fix,
+        }
+  }
+  const table = await checkTable(runner, journal.metadata, journal.metadata.columns)
+  if (typeof table !== 'string' && table.status === 'problem') return table
+  const backlog = await readBacklog(dataSource.manager)
+  if (backlog !== null && backlog.failing > 0) {
+    return {
+      status: 'warning',
+      message: `the janitor has failed on ${backlog.failing} of ${backlog.entries} entries of the journal`,
+      fix: `SELECT * FROM ${journal.metadata.tablePath} WHERE attempts > 0 says why, in its last error`,
+    }
+  }
+  if (backlog !== null && backlog.due > 0) {
+    return {
+      status: 'warning',
+      message: `${backlog.due} of ${backlog.entries} entries of the journal are due, the oldest of ${backlog.oldest?.toISOString()}: does a janitor run?`,
+      fix: 'new FileJanitor(dataSource).start() in the application, or npx typeorm-s3-file janitor -d <file>',
+    }
+  }
+  return `FileJournalEntry has its table, with ${backlog?.entries} entries and none due`
+}
+
+async function checkTriggers(
+  runner: QueryRunner,
+  metadata: EntityMetadata,
+  columns: FileColumn[],
+): Promise<Result> {
+  const { name } = metadata
+  if (columns.every(({ field }) => field.onReplace === 'keep' && field.onRemove === 'keep'))
+    return `${name}: its objects stay, so it needs no triggers`
+  if (FileJournal.of(runner.dataSource) === undefined)
+    return { status: 'skipped', message: `${name}: triggers write to the journal, which is not there` }
+  if (await hasTriggers(runner, metadata))
+    return `${name} has triggers: bulk statements and raw SQL release their objects too`
+  const hint =
+    dialectOf(runner.dataSource) === 'mysql' ? ', or the user has no privilege TRIGGER to see them' : ''
+  return {
+    status: 'warning',
+    message: `${name} has no triggers${hint}: update(), delete() of the query builder and raw SQL leave objects behind`,
+    fix: `In a migration: await createFileTriggers(queryRunner, ${name}); or: npx typeorm-s3-file triggers -d <file> --entity ${name}`,
+  }
+}
+
+/** With `layout: 'columns'` all parts of it. */
+function databaseColumnsOf({ field, column }: FileColumn) {
+  return field.layout === 'columns' ? (column.embeddedMetadata?.columns ?? []) : [column]
+}
