@@ -166,6 +166,7 @@ async function cleanUp(storage: FileStorage, probePrefix: string, keys: string[]
 async function inTime<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
   let stop: () => void = () => undefined
   const end = new Promise<never>((_resolve, reject) => {
+    signal?.throwIfAborted()
     const timer = setTimeout(
       () => reject(new Error(`no answer within ${patienceSeconds} seconds`)),
       patienceSeconds * 1000,

@@ -123,7 +123,7 @@ async function checkJournal(runner: QueryRunner): Promise<Result> {
   }
   const table = await checkTable(runner, journal.metadata, journal.metadata.columns)
   if (typeof table !== 'string' && table.status === 'problem') return table
-  const backlog = await readBacklog(dataSource.manager)
+  const backlog = await readBacklog(runner.manager)
   if (backlog !== null && backlog.failing > 0) {
     return {
       status: 'warning',

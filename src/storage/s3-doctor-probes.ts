@@ -104,7 +104,9 @@ export class S3Probes {
       await attempt(`multipart upload ${id} of '${key}'`, () => abortUpload(this.bucket, key, id))
     }
     for (const key of this.#keys) await attempt(`object '${key}'`, () => this.#delete(key))
-    if (left.length === 0) await attempt(`versions of '${this.prefix}…'`, () => this.#deleteVersions())
+    if (left.length > 0) return left
+    await attempt(`versions below '${this.prefix}'`, () => this.#deleteVersions())
+    await attempt(`objects below '${this.prefix}'`, () => this.#assertGone())
     return left
   }
 
@@ -119,21 +121,17 @@ export class S3Probes {
 
   /** A bucket with versions keeps what is deleted. */
   async #deleteVersions(): Promise<void> {
-    const where = { Bucket: this.bucket.name, Prefix: this.prefix }
-    const page = await this.bucket
-      .send(new ListObjectVersionsCommand(where), { operation: 'ListObjectVersions' })
-      .catch((error: unknown) => {
-        if (isUnsupported(error)) return undefined
-        if (isDenied(error)) return undefined
-        throw error
-      })
+    const command = new ListObjectVersionsCommand({ Bucket: this.bucket.name, Prefix: this.prefix })
+    const page = await ifAllowed(this.bucket.send(command, { operation: 'ListObjectVersions' }))
     for (const { Key, VersionId } of [...(page?.Versions ?? []), ...(page?.DeleteMarkers ?? [])]) {
       if (Key?.startsWith(this.prefix)) await this.#delete(Key, VersionId)
     }
-    const { Contents = [] } = await this.bucket.send(new ListObjectsV2Command(where), {
-      operation: 'ListObjectsV2',
-    })
-    const [left] = Contents.filter(({ Key }) => Key?.startsWith(this.prefix))
+  }
+
+  async #assertGone(): Promise<void> {
+    const command = new ListObjectsV2Command({ Bucket: this.bucket.name, Prefix: this.prefix })
+    const page = await ifAllowed(this.bucket.send(command, { operation: 'ListObjectsV2' }))
+    const [left] = page?.Contents ?? []
     if (left !== undefined) throw new Error(`'${left.Key}' is listed still`)
   }
 }
@@ -166,6 +164,16 @@ export async function refusalOf(work: Promise<unknown>): Promise<S3FileError | u
     const status = statusOf(error)
     if (isS3FileError(error) && status !== undefined && ((status >= 400 && status < 500) || status === 501))
       return error
+    throw error
+  }
+}
+
+/** What may be refused: each delete has succeeded by then. */
+async function ifAllowed<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work
+  } catch (error) {
+    if (isDenied(error) || isUnsupported(error)) return undefined
     throw error
   }
 }

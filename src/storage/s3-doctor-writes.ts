@@ -9,6 +9,13 @@ import {
 import { type Finding, find } from '../core/finding.js'
 import { encodeCrc32 } from './crc32.js'
 import { isUnsupported, refusalOf, type S3Probes } from './s3-doctor-probes.js'
+import {
+  judgeChecksum,
+  judgeCondition,
+  judgeRefusedCondition,
+  type Verdict,
+  verdictOf,
+} from './s3-doctor-verdicts.js'
 import { abortUpload } from './s3-multipart-uploads.js'
 import { wholeChecksum } from './s3-object.js'
 
@@ -38,8 +45,6 @@ export async function* checkWrites(probes: S3Probes, checksum: 'crc32' | 'none')
   yield await find('if-none-match-put', signal, () => writes.conditionOnPut())
   yield await find('if-none-match-complete', signal, () => writes.conditionOnComplete())
 }
-
-type Verdict = 'compared' | 'kept' | 'ignored' | 'refused'
 
 class Writes {
   readonly #probes: S3Probes
@@ -93,7 +98,7 @@ class Writes {
     if ((await refusalOf(this.#put(key, { ChecksumCRC32: right }))) !== undefined) return 'refused'
     const kept = (await this.#head(key)).ChecksumCRC32 === right
     const damaged = this.#put(this.#probes.key('damaged'), { ChecksumCRC32: wrong })
-    return verdict(await refusalOf(damaged), kept)
+    return verdictOf(await refusalOf(damaged), kept)
   }
 
   async partChecksum(): Promise<Verdict> {
@@ -102,7 +107,7 @@ class Writes {
     if ((await refusalOf(create)) !== undefined) return 'refused'
     const id = await create
     if ((await refusalOf(this.#part(key, id, right))) !== undefined) return 'refused'
-    return verdict(await refusalOf(this.#part(key, id, wrong, 2)), false)
+    return verdictOf(await refusalOf(this.#part(key, id, wrong, 2)), false)
   }
 
   async objectChecksum(): Promise<Verdict> {
@@ -115,7 +120,7 @@ class Writes {
     }
     if ((await refusalOf(complete(right))) !== undefined) return 'refused'
     const kept = wholeChecksum((await this.#head(key)).ChecksumCRC32) === `crc32:${right}`
-    return verdict(await refusalOf(complete(wrong)), kept)
+    return verdictOf(await refusalOf(complete(wrong)), kept)
   }
 
   async conditionOnPut(): Promise<string | Omit<Finding, 'check'>> {
@@ -199,58 +204,3 @@ class Writes {
 }
 
 const withChecksum = { ChecksumAlgorithm: 'CRC32' as const, ChecksumType: 'FULL_OBJECT' as const }
-
-function verdict(refusalOfWrong: Error | undefined, isKept: boolean): Verdict {
-  if (refusalOfWrong !== undefined) return 'compared'
-  return isKept ? 'kept' : 'ignored'
-}
-
-function judgeChecksum(
-  what: string,
-  verdict: Verdict,
-  checksum: 'crc32' | 'none',
-): string | Omit<Finding, 'check'> {
-  if (verdict === 'refused') {
-    const message = `refuses the CRC-32 of ${what}`
-    return checksum === 'none'
-      ? `${message}, and the storage sends none`
-      : { status: 'problem', message, fix: "new S3Storage({ …, checksum: 'none' })" }
-  }
-  const message = {
-    compared: `compares the CRC-32 of ${what} with the bytes that came`,
-    kept: `keeps the CRC-32 of ${what}, but does not compare it with the bytes that came`,
-    ignored: `takes the CRC-32 of ${what} and ignores it`,
-  }[verdict]
-  if (checksum === 'none') {
-    return verdict === 'compared'
-      ? {
-          status: 'warning',
-          message: `${message}, but the storage sends none`,
-          fix: "take out checksum: 'none'",
-        }
-      : `${message}; the storage sends none`
-  }
-  return verdict === 'compared'
-    ? message
-    : { status: 'warning', message: `${message}: damage on the way is found by TLS alone` }
-}
-
-function judgeCondition(operation: string, refusal: Error | undefined): string | Omit<Finding, 'check'> {
-  return refusal === undefined
-    ? {
-        status: 'warning',
-        message: `ignores If-None-Match: * on ${operation}: of two uploads with one key at the same time, the later one wins`,
-        fix: "Keys of a field's own 'key' function must be unique; those of 'unique' and 'timestamped' are.",
-      }
-    : `never overwrites an object: knows If-None-Match: * on ${operation}`
-}
-
-function judgeRefusedCondition(operation: string, refusal: Error): Omit<Finding, 'check'> {
-  return isUnsupported(refusal)
-    ? {
-        status: 'warning',
-        message: `does not know If-None-Match: * on ${operation}; uploads go on without, and look for an object beforehand`,
-        fix: "Keys of a field's own 'key' function must be unique; those of 'unique' and 'timestamped' are.",
-      }
-    : { status: 'problem', message: `refuses ${operation} with If-None-Match: *: ${refusal.message}` }
-}

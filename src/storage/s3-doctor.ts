@@ -22,15 +22,14 @@ export async function* diagnoseS3(patient: S3Patient, options: DiagnoseOptions):
   const { bucket, settings } = patient
   const { signal, probePrefix } = options
   const probes = new S3Probes(bucket, probePrefix, signal)
+  yield checkPartMemory(settings)
+  const credentials = await find('credentials', signal, () => checkCredentials(bucket))
+  yield credentials
+  if (credentials.status === 'problem') return yield untried('there are no credentials')
+  const { findings, isUsable } = await reach(probes)
+  yield* findings
+  if (!isUsable) return yield untried('the bucket cannot be used')
   try {
-    yield checkPartMemory(settings)
-    const credentials = await find('credentials', signal, () => checkCredentials(bucket))
-    yield credentials
-    if (credentials.status === 'problem') return yield untried('there are no credentials')
-    const { reached, clock } = await reach(probes)
-    yield reached
-    if (clock !== undefined) yield clock
-    if (reached.status === 'problem') return yield untried('the bucket cannot be used')
     for await (const finding of options.contract()) yield withPolicy(finding, patient)
     for await (const finding of checkWrites(probes, settings.checksum)) yield withPolicy(finding, patient)
     yield* checkBucketSettings(probes, patient.storage, options)
@@ -109,10 +108,10 @@ async function checkCredentials(bucket: S3Bucket): Promise<string | Omit<Finding
 }
 
 /** Whether the bucket answers, in what region it is, and what time the store has. */
-async function reach(probes: S3Probes): Promise<{ reached: Finding; clock?: Finding }> {
+async function reach(probes: S3Probes): Promise<{ findings: Finding[]; isUsable: boolean }> {
   const { bucket, signal } = probes
   const head = new HeadBucketCommand({ Bucket: bucket.name })
-  let answer: { headers: Record<string, string>; sentAt: number; at: number } | undefined
+  let answer: Answer | undefined
   head.middlewareStack.add(
     (next) => async (args) => {
       const sentAt = Date.now()
@@ -123,33 +122,34 @@ async function reach(probes: S3Probes): Promise<{ reached: Finding; clock?: Find
     },
     { step: 'deserialize', priority: 'low', name: 'seeAnswer' },
   )
+  let isUsable = true
   const reached = await find('bucket', signal, async () => {
     const configured = await bucket.client.config.region()
     try {
       await probes.read(head, 'HeadBucket')
-    } catch (error) {
+    } catch (failure) {
       // The answer of HEAD has no body that could say what is wrong.
-      const refusal = await saidTo(probes).then(
-        () => undefined,
-        (told: unknown) => told,
-      )
-      return judgeRefusal(bucket, refusal ?? error, {
-        configured,
-        actual: regionIn(answer?.headers, refusal),
-      })
+      const error = await askAgain(probes).catch((told: unknown) => told ?? failure)
+      isUsable = error === undefined || s3CodeOf(error) === 'AccessDenied'
+      const actual = regionIn(answer?.headers, error)
+      return judgeRefusal(bucket, error ?? failure, { configured, actual })
     }
     const actual = answer?.headers['x-amz-bucket-region']
     return `'${bucket.name}' answers, in region ${actual ?? `${configured}, as configured`}`
   })
-  const clock = answer === undefined ? undefined : clockFinding(answer)
-  return clock === undefined ? { reached } : { reached, clock }
+  return { findings: answer === undefined ? [reached] : [reached, clockFinding(answer)], isUsable }
 }
 
-function saidTo(probes: S3Probes): Promise<unknown> {
-  return probes.read(
-    new ListObjectsV2Command({ Bucket: probes.bucket.name, Prefix: probes.prefix, MaxKeys: 1 }),
-    'ListObjectsV2',
-  )
+interface Answer {
+  headers: Record<string, string>
+  /** When the request left, and when the answer came, in milliseconds. */
+  sentAt: number
+  at: number
+}
+
+async function askAgain({ bucket, prefix, signal }: S3Probes): Promise<undefined> {
+  const command = new ListObjectsV2Command({ Bucket: bucket.name, Prefix: prefix, MaxKeys: 1 })
+  await bucket.send(command, { operation: 'ListObjectsV2', signal })
 }
 
 function regionIn(headers: Record<string, string> | undefined, error: unknown): string | undefined {
@@ -205,23 +205,21 @@ async function judgeRefusal(
 }
 
 /** Amazon S3 refuses what is more than 15 minutes off; URLs begin late, or end early, by as much as the clock is off. */
-function clockFinding(answer: {
-  headers: Record<string, string>
-  sentAt: number
-  at: number
-}): Finding | undefined {
+function clockFinding({ headers, sentAt, at }: Answer): Finding {
   const check = 'clock'
-  const there = Date.parse(answer.headers.date ?? '')
+  const there = Date.parse(headers.date ?? '')
   if (Number.isNaN(there))
     return { check, status: 'skipped', message: 'the store does not say what time it has' }
   // The header counts in whole seconds; nothing is made of what the request itself took.
-  const seconds = Math.round(Math.max(0, answer.sentAt - (there + 1000), there - answer.at) / 1000)
+  const ahead = Math.floor((sentAt - (there + 1000)) / 1000)
+  const behind = Math.floor((there - at) / 1000)
+  const seconds = Math.max(ahead, behind)
   if (seconds < 30) return { check, status: 'ok', message: "this machine's clock and the store's agree" }
-  const direction = there < answer.sentAt ? 'ahead of' : 'behind'
+  const [direction, consequence] = ahead > 0 ? ['ahead of', 'begin too late'] : ['behind', 'end too early']
   return {
     check,
     status: seconds < 900 ? 'warning' : 'problem',
-    message: `this machine's clock is ${seconds} seconds ${direction} the store's: presigned URLs begin and end as much too ${there < answer.sentAt ? 'late' : 'early'}`,
+    message: `this machine's clock is ${seconds} seconds ${direction} the store's: presigned URLs ${consequence}`,
     fix: 'timedatectl set-ntp true',
   }
 }
