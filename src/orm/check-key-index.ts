@@ -17,7 +17,7 @@ export async function checkKeyIndex(
   const label = `${metadata.name}.${propertyPath}`
   const name = tableName(dataSource, metadata)
   const rows = await runner.query(
-    `SELECT COUNT(*) AS count FROM (SELECT 1 FROM ${name} LIMIT ${manyRows}) some`,
+    `SELECT COUNT(*) AS count FROM (SELECT 1 FROM ${name} LIMIT ${manyRows}) first_rows`,
   )
   if (Number(rows[0].count) < manyRows)
     return `${label}: less than ${manyRows} rows, which need no index on the key`
