@@ -13,8 +13,8 @@ export async function* checkContract(
   storage: FileStorage,
   { probePrefix, signal }: Pick<DiagnoseOptions, 'probePrefix' | 'signal'>,
 ): AsyncIterable<Finding> {
-  // Capitals before small letters, and the last one after the second: in the order of bytes, not of UTF-16.
-  const keys = ['Empty.txt', 'probe \uff5e.txt', 'probe \u{1f600}.txt'].map((name) => probePrefix + name)
+  // In the order of bytes, which is neither a dictionary's (p, Z) nor that of UTF-16 (the last one first).
+  const keys = ['Zero.txt', 'probe \uff5e.txt', 'probe \u{1f600}.txt'].map((name) => probePrefix + name)
   const [empty, probe, copy] = keys as [string, string, string]
   const below = `${probe}/below.txt`
   // Whatever makes an object is waited for, so that it is known what there is to delete.

@@ -73,7 +73,7 @@ describe('checkContract', () => {
     expect(deletion).toMatchObject({ status: 'problem', message: 'not allowed' })
     expect(left).toMatchObject({
       status: 'problem',
-      message: expect.stringContaining(`${probePrefix}Empty.txt`),
+      message: expect.stringContaining(`${probePrefix}Zero.txt`),
     })
   })
 
@@ -87,7 +87,7 @@ describe('checkContract', () => {
     const { delete: deletion, 'delete-many': many, 'clean-up': left } = await findings(new Deaf())
     expect(deletion?.status).toBe('problem')
     expect(many?.status).toBe('problem')
-    expect(left?.message).toContain(`${probePrefix}Empty.txt`)
+    expect(left?.message).toContain(`${probePrefix}Zero.txt`)
   })
 
   it('deletes its probes when it is told to end in the middle', async () => {
