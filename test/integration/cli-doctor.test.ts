@@ -1,11 +1,3 @@
-import { createServer, type RequestListener, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import {
-  DeleteBucketCorsCommand,
-  DeleteBucketLifecycleCommand,
-  PutBucketCorsCommand,
-  PutBucketLifecycleConfigurationCommand,
-} from '@aws-sdk/client-s3'
 import { DataSource, Entity, PrimaryGeneratedColumn } from 'typeorm'
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest'
 import type { Finding } from '../../src/core/finding.ts'
@@ -107,29 +99,18 @@ function dataSourceFile(format: 'cjs' | 'mjs', url = inject('servers').databaseU
   `
 }
 
-interface Storage {
-  bucket?: string
-  endpoint?: string
-  region?: string
-  credentials?: object
-  checksum?: 'none'
-  load?: string
-}
-
-/** Storages of the ESM copy, or of the CommonJS copy, of the package. */
-function storagesFile(options: Storage = {}, format: 'cjs' | 'mjs' = 'mjs'): string {
-  const { endpoint = world.proxy.endpoint, region = 'us-east-1', credentials, checksum } = options
+/** A storage of the ESM copy, or of the CommonJS copy, of the package. */
+function storagesFile(format: 'cjs' | 'mjs' = 'mjs', endpoint = world.proxy.endpoint): string {
   const clientConfig = {
     endpoint,
-    region,
+    region: 'us-east-1',
     forcePathStyle: true,
-    credentials: credentials ?? { accessKeyId, secretAccessKey },
+    credentials: { accessKeyId, secretAccessKey },
     maxAttempts: 1,
   }
   const name = '{ configureStorages, S3Storage }'
-  const storage = { bucket: options.bucket ?? bucket, keyPrefix: world.prefix, clientConfig, checksum }
   return `${format === 'cjs' ? `const ${name} = require('typeorm-s3-file')` : `import ${name} from 'typeorm-s3-file'`}
-    configureStorages({ default: new S3Storage(${JSON.stringify(storage)}) })`
+    configureStorages({ default: new S3Storage(${JSON.stringify({ bucket, keyPrefix: world.prefix, clientConfig })}) })`
 }
 
 const doctor = ['doctor', '-d', 'data-source.mjs', '--require', 'storages.mjs']
@@ -140,22 +121,6 @@ const linesOf = ({ stdout }: CliResult): Line[] =>
     .trimEnd()
     .split('\n')
     .map((line) => JSON.parse(line) as Line)
-
-/** Runs it with another storage. */
-async function withStorage(options: Storage, ...args: string[]) {
-  project.write('other.mjs', storagesFile(options))
-  const result = await project.run([
-    'doctor',
-    '-d',
-    'data-source.mjs',
-    '--require',
-    'other.mjs',
-    '--json',
-    ...args,
-  ])
-  const lines = linesOf(result)
-  return { result, lines, find: (check: string) => lines.find((line) => line.check === check) as Line }
-}
 
 const ofStorage = (lines: Line[]) => lines.filter(({ storage }) => storage === 'default')
 const notOk = (lines: Line[]) =>
@@ -175,7 +140,7 @@ describe('doctor', () => {
   ])(
     'finds what the store can do, and the wiring in order, with the %s copy',
     async (_copy, storages, file) => {
-      project.write('storages.cjs', storagesFile({}, 'cjs'))
+      project.write('storages.cjs', storagesFile('cjs'))
       const result = await project.run(['doctor', '-d', file, '--require', storages, '--json'])
       expect({ exitCode: result.exitCode, stderr: result.stderr }).toEqual({ exitCode: 0, stderr: '' })
       const lines = linesOf(result)
@@ -200,110 +165,29 @@ describe('doctor', () => {
     },
   )
 
-  it('tells it to people, and no secret, signature or presigned URL', async () => {
-    for (const args of [[], ['--json'], ['--origin', 'https://app.example.com']]) {
+  it.each([[[]], [['--json', '--origin', 'https://app.example.com']]])(
+    'tells no secret, signature or presigned URL (%j)',
+    async (args) => {
       const { stdout, stderr } = await run(...args)
       expect(stdout).toContain('credentials')
-      for (const secret of [secretAccessKey, accessKeyId, 'X-Amz', 'Signature=', 'test:test']) {
-        // The embedded server's are words that occur in any text.
-        if (kind === 'embedded' && (secret === 'test' || secret === bucket)) continue
+      // The embedded server's are words that occur in any text.
+      const secrets = kind === 'embedded' ? [] : [secretAccessKey, accessKeyId]
+      for (const secret of [...secrets, 'X-Amz', 'Signature', 'test:test']) {
         expect(stdout + stderr).not.toContain(secret)
       }
-    }
+    },
+  )
+
+  it('tells it to people', async () => {
     const { stdout } = await run()
     expect(stdout).toContain(`\nstorage 'default'\n`)
-    expect(stdout).toMatch(/\n {2}ok {7}put {20} stores objects/)
+    expect(stdout).toMatch(/\n {2}ok {7}put {21}stores objects/)
     expect(stdout).toMatch(/\nok: \d+, warnings: \d+, problems: 0, skipped: \d+\n$/)
-  })
-
-  // The embedded server takes each setting of a bucket for the bucket itself.
-  it.skipIf(kind === 'embedded')(
-    'gives the command that lets pages fetch files, and with it they may',
-    async () => {
-      const origin = ['--origin', 'https://app.example.com', '--json']
-      const before = linesOf(await run(...origin)).find(({ check }) => check === 'cors')
-      expect(before).toMatchObject({ status: 'problem' })
-      const command = /aws s3api put-bucket-cors --bucket \S+ --endpoint-url \S+ --cors-configuration '(.*)'$/
-      const CORSConfiguration = JSON.parse(command.exec(before?.fix as string)?.[1] as string)
-      await world.client.send(new PutBucketCorsCommand({ Bucket: bucket, CORSConfiguration }))
-      try {
-        const after = linesOf(await run(...origin)).find(({ check }) => check === 'cors')
-        expect(after).toMatchObject({ status: 'ok' })
-      } finally {
-        await world.client.send(new DeleteBucketCorsCommand({ Bucket: bucket }))
-      }
-    },
-  )
-
-  it.skipIf(kind === 'versitygw')(
-    'gives the command for stale multipart uploads, and sees its rule',
-    async () => {
-      const before = linesOf(await run('--json')).find(({ check }) => check === 'lifecycle')
-      const json = /--lifecycle-configuration '(.*)'$/.exec(before?.fix as string)?.[1] as string
-      const set = (Rules: object[]) =>
-        world.client.send(
-          new PutBucketLifecycleConfigurationCommand({
-            Bucket: bucket,
-            LifecycleConfiguration: { Rules: Rules as never },
-          }),
-        )
-      const { Rules } = JSON.parse(json)
-      try {
-        await set(Rules)
-        expect(linesOf(await run('--json')).find(({ check }) => check === 'lifecycle')).toMatchObject({
-          status: 'ok',
-          message: 'a rule aborts multipart uploads that are 2 days old',
-        })
-        await set([{ ID: 'gone', Status: 'Enabled', Filter: { Prefix: '' }, Expiration: { Days: 300 } }])
-        expect(linesOf(await run('--json')).find(({ check }) => check === 'lifecycle')).toMatchObject({
-          status: 'warning',
-          message: expect.stringContaining("rule 'gone' deletes objects by their age"),
-        })
-        await set([{ ...Rules[0], Filter: { Prefix: 'elsewhere/' } }])
-        const kept = linesOf(await run('--json')).find(({ check }) => check === 'lifecycle')
-        expect(kept).toMatchObject({ status: 'warning', fix: expect.stringContaining('elsewhere/') })
-      } finally {
-        await world.client.send(new DeleteBucketLifecycleCommand({ Bucket: bucket }))
-      }
-    },
-  )
-
-  it('tells that there is no such bucket, and how to make it', async () => {
-    const { result, find } = await withStorage({ bucket: 'nowhere' })
-    expect(result.exitCode).toBe(1)
-    expect(find('bucket')).toMatchObject({
-      status: 'problem',
-      message: "there is no bucket 'nowhere'",
-      fix: expect.stringContaining('aws s3api create-bucket --bucket nowhere'),
-    })
-    expect(find('store').status).toBe('skipped')
-    expect(find('clean-up')).toBeUndefined()
-  })
-
-  it.skipIf(kind === 'embedded')('tells that the secret is not the right one', async () => {
-    const { result, find } = await withStorage({
-      credentials: { accessKeyId, secretAccessKey: 'another-secret' },
-    })
-    expect(result.exitCode).toBe(1)
-    expect(find('bucket')).toMatchObject({
-      status: 'problem',
-      message: expect.stringContaining('SignatureDoesNotMatch'),
-      fix: expect.stringContaining('secret'),
-    })
-    expect(result.stdout + result.stderr).not.toContain('another-secret')
-  })
-
-  it.skipIf(kind !== 'versitygw')('tells the right region as the store has it', async () => {
-    const { find } = await withStorage({ region: 'eu-central-1' })
-    expect(find('bucket')).toMatchObject({
-      message: expect.stringContaining('is in region us-east-1'),
-      fix: expect.stringContaining("region: 'us-east-1'"),
-    })
   })
 
   it('tells where the database and the store cannot be reached', async () => {
     project.write('down.mjs', dataSourceFile('mjs', 'postgres://someone:hunter2@127.0.0.1:1/x'))
-    project.write('other.mjs', storagesFile({ endpoint: 'http://127.0.0.1:1' }))
+    project.write('other.mjs', storagesFile('mjs', 'http://127.0.0.1:1'))
     const result = await project.run(['doctor', '-d', 'down.mjs', '--require', 'other.mjs', '--json'])
     expect(result.exitCode).toBe(1)
     expect(result.stdout).not.toContain('hunter2')
@@ -329,14 +213,6 @@ describe('doctor', () => {
     expect(result.stdout + result.stderr).not.toMatch(/AKIAOFTHETEST|wellkept/)
   })
 
-  it('tells what the credentials must be allowed', async () => {
-    world.proxy.inject({ on: 'PutObject', kind: 'accessDenied', times: 100 })
-    const lines = linesOf(await run('--json'))
-    const put = lines.find(({ check }) => check === 'put')
-    expect(put).toMatchObject({ status: 'problem', fix: expect.stringContaining('s3:PutObject') })
-    expect(put?.fix).toContain(`arn:aws:s3:::${bucket}/${world.prefix}*`)
-  })
-
   it('says what it could not delete, and exits with a problem', async () => {
     world.proxy.inject({ on: 'DeleteObject', kind: 'accessDenied', times: 1000 })
     const result = await run('--json')
@@ -358,14 +234,6 @@ describe('doctor', () => {
     expect(result.stderr).toContain(`${signal}: cleaning up`)
     expect(result.stderr).toContain(`ended by ${signal} before all was checked`)
     expect(result.stdout).not.toContain('summary')
-    await expectNothingLeft()
-  })
-
-  it('cleans up an upload whose beginning it never heard of', async () => {
-    world.proxy.inject({ on: 'CreateMultipartUpload', kind: 'lostResponse' })
-    const { lines } = await withStorage({})
-    expect(lines.find(({ check }) => check === 'multipart')?.status).toBe('problem')
-    if (kind === 'embedded') return // It lists no uploads.
     await expectNothingLeft()
   })
 
@@ -419,45 +287,5 @@ describe('doctor', () => {
     const { exitCode, stdout, stderr } = await run(...args)
     expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' })
     expect(stderr).toContain(message)
-  })
-})
-
-describe('doctor of a store that answers oddly', () => {
-  let server: Server | undefined
-  afterEach(() => new Promise((resolve) => (server === undefined ? resolve(0) : server.close(resolve))))
-
-  async function storeThat(answer: RequestListener): Promise<string> {
-    server = createServer(answer)
-    await new Promise<void>((resolve) => server?.listen(0, '127.0.0.1', resolve))
-    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  }
-
-  it('tells the region that a redirect names', async () => {
-    const endpoint = await storeThat((_request, response) => {
-      response.writeHead(301, { 'x-amz-bucket-region': 'ap-south-1', connection: 'close' }).end()
-    })
-    const { find } = await withStorage({ endpoint })
-    expect(find('bucket')).toMatchObject({
-      status: 'problem',
-      message: `'${bucket}' is in region ap-south-1, and the client is made for us-east-1`,
-      fix: expect.stringContaining("region: 'ap-south-1'"),
-    })
-  })
-
-  it.each([
-    [100, 'warning', 'behind'],
-    [-100, 'warning', 'ahead of'],
-    [3600, 'problem', 'behind'],
-  ])('tells of a clock that is %i seconds off', async (seconds, status, direction) => {
-    const endpoint = await storeThat((_request, response) => {
-      const date = new Date(Date.now() + seconds * 1000).toUTCString()
-      response.writeHead(403, { date, connection: 'close' }).end()
-    })
-    const { find } = await withStorage({ endpoint })
-    expect(find('clock')).toMatchObject({
-      status,
-      message: expect.stringContaining(`seconds ${direction} the store's`),
-    })
-    expect(find('bucket').status).toBe('problem')
   })
 })
