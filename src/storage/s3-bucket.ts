@@ -91,7 +91,7 @@ export class S3Bucket {
    * can save is one part at the most.
    */
   sendWithBody<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
-    command: Command<Input, Output>,
+    command: S3Command<Input, Output>,
     part: PartBuffer,
     options: RequestOptions,
   ): Promise<Output> {

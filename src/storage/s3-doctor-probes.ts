@@ -12,7 +12,7 @@ import { S3Bucket, type S3Command } from './s3-bucket.js'
 import { abortUpload, listUploads } from './s3-multipart-uploads.js'
 
 /** A check need not wait as long as an upload of the application may. */
-const requestSeconds = 20
+const requestTimeoutSeconds = 20
 
 /** Sends what the checks of a bucket ask, and remembers what they have made until it is deleted again. */
 export class S3Probes {
@@ -24,7 +24,7 @@ export class S3Probes {
   #hasUnheardUploads = false
 
   constructor({ client, name }: S3Bucket, prefix: string, signal: AbortSignal) {
-    this.bucket = new S3Bucket(client, name, requestSeconds)
+    this.bucket = new S3Bucket(client, name, { requestTimeoutSeconds, unsignedPayload: 'tls' })
     this.prefix = prefix
     this.signal = signal
   }

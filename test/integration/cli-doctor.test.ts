@@ -133,7 +133,7 @@ async function expectNothingLeft(): Promise<void> {
   expect(await world.openUploads()).toEqual([])
 }
 
-describe('doctor', () => {
+describe('doctor', { timeout: 120_000 }, () => {
   it.each([
     ['ESM', 'storages.mjs', 'data-source.mjs'],
     ['CommonJS', 'storages.cjs', 'data-source.cjs'],

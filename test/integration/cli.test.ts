@@ -107,7 +107,7 @@ describe('every command', () => {
   it('tells how it is used', async () => {
     const all = await run('--help')
     expect(all).toMatchObject({ exitCode: 0, stderr: '' })
-    for (const command of ['reconcile', 'janitor', 'triggers']) {
+    for (const command of ['doctor', 'reconcile', 'janitor', 'triggers']) {
       expect(all.stdout).toContain(command)
       const { exitCode, stdout } = await run(command, '--help')
       expect(exitCode).toBe(0)

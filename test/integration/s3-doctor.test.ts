@@ -59,7 +59,7 @@ async function expectNothingLeft(): Promise<void> {
   expect(await world.openUploads()).toEqual([])
 }
 
-describe("an S3 storage's own checks", () => {
+describe("an S3 storage's own checks", { timeout: 120_000 }, () => {
   // The embedded server takes the request for one that deletes the bucket.
   it.skipIf(kind === 'embedded')(
     'give the command that lets pages fetch files, and with it they may',
@@ -81,10 +81,9 @@ describe("an S3 storage's own checks", () => {
         const other = await diagnose(world.storage, { origin: 'https://other.example.com' })
         expect(settingIn(other.cors).CORSRules).toHaveLength(2)
         await set({ CORSRules: [{ ...rules.CORSRules[0], ExposeHeaders: [] }] })
-        expect((await diagnose(world.storage, { origin })).cors).toMatchObject({
-          status: 'warning',
-          message: expect.stringContaining('not see their ETag'),
-        })
+        // versitygw exposes the ETag whatever the rule says.
+        const hidden = kind === 'versitygw' ? 'and see their ETag' : 'but not see their ETag'
+        expect((await diagnose(world.storage, { origin })).cors?.message).toContain(hidden)
       } finally {
         await world.client.send(new DeleteBucketCorsCommand({ Bucket: bucket }))
       }
