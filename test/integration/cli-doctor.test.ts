@@ -1,3 +1,7 @@
+import { execFile } from 'node:child_process'
+import { cpSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { DataSource, Entity, PrimaryGeneratedColumn } from 'typeorm'
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest'
 import type { Finding } from '../../src/core/finding.ts'
@@ -235,6 +239,32 @@ describe('doctor', { timeout: 120_000 }, () => {
     expect(result.stderr).toContain(`ended by ${signal} before all was checked`)
     expect(result.stdout).not.toContain('summary')
     await expectNothingLeft()
+  })
+
+  it('cleans up when nobody reads what it tells any more', async () => {
+    const main = 'node_modules/typeorm-s3-file/dist/esm/cli/main.js'
+    const command = [process.execPath, main, ...doctor].map((word) => `'${word}'`).join(' ')
+    world.proxy.delayMs = 10
+    // Resolves when stderr is closed, so when both have ended.
+    const { stdout, stderr } = await promisify(execFile)('sh', ['-c', `${command} | head -n 12`], {
+      cwd: project.folder,
+    })
+    expect(stdout).toContain("storage 'default'")
+    expect(stderr).toContain('EPIPE')
+    await expectNothingLeft()
+  })
+
+  it('tells of a DataSource of another copy of TypeORM', async () => {
+    cpSync(new URL('../../node_modules/typeorm', import.meta.url), join(project.folder, 'other', 'typeorm'), {
+      recursive: true,
+    })
+    const file = dataSourceFile('cjs').replace("require('typeorm')", "require('./other/typeorm')")
+    project.write('other-copy.cjs', file)
+    const args = ['doctor', '-d', 'other-copy.cjs', '--require', 'storages.mjs', '--json']
+    expect(linesOf(await project.run(args)).find(({ check }) => check === 'typeorm')).toMatchObject({
+      status: 'problem',
+      fix: expect.stringContaining('npm ls typeorm'),
+    })
   })
 
   it('checks a storage of another kind by the contract', async () => {
