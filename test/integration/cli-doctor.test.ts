@@ -246,7 +246,7 @@ describe('doctor', { timeout: 120_000 }, () => {
     const command = [process.execPath, main, ...doctor].map((word) => `'${word}'`).join(' ')
     world.proxy.delayMs = 10
     // Resolves when stderr is closed, so when both have ended.
-    const { stdout, stderr } = await promisify(execFile)('sh', ['-c', `${command} | head -n 12`], {
+    const { stdout, stderr } = await promisify(execFile)('sh', ['-c', `${command} | head -n 18`], {
       cwd: project.folder,
     })
     expect(stdout).toContain("storage 'default'")
