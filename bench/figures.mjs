@@ -1,15 +1,22 @@
-/** What is measured: title, unit and, where more is better, `more`. */
+/** What is measured: title and unit. Less is better, unless it says `more`. */
 export const figures = {
-  'cpu-http': { title: 'CPU per GB, 100 MB files, S3 over HTTP', unit: 's/GB' },
-  'cpu-tls': { title: 'CPU per GB, 100 MB files, S3 over TLS', unit: 's/GB' },
-  'throughput-http': {
-    title: 'Throughput of one upload, 100 MB files, S3 over HTTP',
-    unit: 'MB/s',
-    more: true,
-  },
-  'throughput-tls': {
-    title: 'Throughput of one upload, 100 MB files, S3 over TLS',
-    unit: 'MB/s',
-    more: true,
-  },
+  'cpu-http': { title: 'CPU, 100 MB files, S3 over HTTP', unit: 's/GB' },
+  'cpu-tls': { title: 'CPU, 100 MB files, S3 over TLS', unit: 's/GB' },
+  'throughput-http': { title: 'One upload at a time, 100 MB files, S3 over HTTP', unit: 'MB/s', more: true },
+  'throughput-tls': { title: 'One upload at a time, 100 MB files, S3 over TLS', unit: 'MB/s', more: true },
+  'large-seconds': { title: 'Time of one 1 GB upload', unit: 's/GB' },
+  'large-stall': { title: 'Longest event-loop stall during a 1 GB upload', unit: 'ms' },
+  memory: { title: 'Peak memory above idle, 50 uploads at once, slow S3', unit: 'MB' },
+  'memory-throughput': { title: 'Taken by the slow S3 meanwhile', unit: 'MB/s', more: true },
+  'stalled-memory': { title: 'Peak memory above idle, 200 stalled clients', unit: 'MB' },
+  'stalled-others': { title: 'Other uploads that finish beside them', unit: '%', more: true },
+  'small-rate': { title: '10 KB files, 8 at once', unit: 'files/s', more: true },
+  'small-requests': { title: 'S3 requests per 10 KB file', unit: 'requests' },
+  urls: { title: 'Presigned URLs', unit: 'URLs/s', more: true },
+  find: { title: 'find() of 10,000 entities', unit: 'ms' },
+  'cpu-by-size': { title: 'CPU by size of the file', unit: 's/GB' },
+  'save-untouched': { title: 'save() that changes no file', unit: 'µs' },
+  'save-untouched-statements': { title: 'SQL statements of it', unit: 'statements' },
+  'save-changed': { title: 'save() with another file', unit: 'µs' },
+  'save-changed-statements': { title: 'SQL statements of it', unit: 'statements' },
 }

@@ -1,33 +1,74 @@
 // Measures this package and its peers side by side. See bench/README.md.
-//   node bench/run.mjs [cpu …] [--quick | --smoke] [--rounds N]
 import { parseArgs } from 'node:util'
 import { measureCpu } from './measure/cpu.mjs'
+import { measureFind } from './measure/find.mjs'
+import { measureLarge } from './measure/large.mjs'
+import { measureLifecycle } from './measure/lifecycle.mjs'
+import { measureMemory } from './measure/memory.mjs'
+import { measureSizes } from './measure/sizes.mjs'
+import { measureSmall } from './measure/small.mjs'
+import { measureStalled } from './measure/stalled.mjs'
+import { measureUrls } from './measure/urls.mjs'
+import { writeReport } from './report/write.mjs'
 import { Bench } from './support/bench.mjs'
 import { endChildren } from './support/child.mjs'
 
-const measurements = { cpu: measureCpu }
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { quick: { type: 'boolean' }, smoke: { type: 'boolean' }, rounds: { type: 'string' } },
-})
+const measurements = {
+  cpu: measureCpu,
+  large: measureLarge,
+  sizes: measureSizes,
+  small: measureSmall,
+  memory: measureMemory,
+  stalled: measureStalled,
+  urls: measureUrls,
+  find: measureFind,
+  lifecycle: measureLifecycle,
+}
+const usage = `npm run bench -- [${Object.keys(measurements).join(' | ')} …] [--quick | --smoke] [--rounds N] [--20gb]`
+
+const { names, mode, rounds, hasHugeFile } = readArguments()
 process.on('exit', endChildren)
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(130))
 
-const mode = values.smoke ? 'smoke' : values.quick ? 'quick' : 'full'
-const bench = new Bench({ mode, rounds: values.rounds && Number(values.rounds) })
-const names = positionals.length > 0 ? positionals : Object.keys(measurements)
+const bench = new Bench({ mode, rounds, hasHugeFile })
 try {
+  const figures = []
   for (const name of names) {
     bench.note(name)
-    for (const figure of await measurements[name](bench)) {
-      console.log(`${figure.title}, ${figure.unit}`)
-      for (const label of figure.labels) {
-        console.log(
-          `  ${label.padEnd(20)} ${figure.median(label).toFixed(2).padStart(8)}   ${figure.samples[label].map((v) => v.toFixed(2)).join(' ')}`,
-        )
-      }
-    }
+    figures.push(...(await measurements[name](bench)))
   }
+  bench.note('done')
+  writeReport(figures, { mode, rounds: bench.rounds })
+} catch (error) {
+  console.error(error)
+  process.exitCode = 1
 } finally {
   await bench.close()
+}
+
+function readArguments() {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: {
+        quick: { type: 'boolean' },
+        smoke: { type: 'boolean' },
+        rounds: { type: 'string' },
+        '20gb': { type: 'boolean' },
+      },
+    })
+    const unknown = positionals.find((name) => !(name in measurements))
+    if (unknown !== undefined) throw new Error(`there is no '${unknown}'`)
+    if (values.rounds !== undefined && !/^[1-9]\d*$/.test(values.rounds))
+      throw new Error('--rounds takes a number')
+    return {
+      names: positionals.length > 0 ? positionals : Object.keys(measurements),
+      mode: values.smoke ? 'smoke' : values.quick ? 'quick' : 'full',
+      rounds: values.rounds && Number(values.rounds),
+      hasHugeFile: values['20gb'] ?? false,
+    }
+  } catch (error) {
+    console.error(`${error.message}\n${usage}`)
+    process.exit(2)
+  }
 }

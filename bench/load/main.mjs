@@ -2,10 +2,12 @@
 import { Agent } from 'node:http'
 import { answer } from '../support/answer.mjs'
 import { postFile } from './post-file.mjs'
+import { StalledClients } from './stalled-clients.mjs'
 
 const agent = new Agent({ keepAlive: true })
+const stalled = new StalledClients()
 
-answer({ post })
+answer({ post, stall: (options) => stalled.start(options), endStalled: () => stalled.end() })
 
 /**
  * Posts files to a server, several at once.

@@ -12,8 +12,9 @@ export class Bench {
   #load
 
   /** @param mode `full`, `quick` or `smoke` */
-  constructor({ mode, rounds }) {
+  constructor({ mode, rounds, hasHugeFile }) {
     this.#mode = mode
+    this.hasHugeFile = hasHugeFile
     this.rounds = rounds ?? this.sized({ full: 5, quick: 2, smoke: 1 })
   }
 
@@ -26,7 +27,7 @@ export class Bench {
   }
 
   note(text) {
-    console.error(`  ${performance.now().toFixed(0).padStart(7)} ms  ${text}`)
+    console.error(`${(performance.now() / 1000).toFixed(0).padStart(5)} s  ${text}`)
   }
 
   /** The S3 that discards, started when it is first asked for. */
