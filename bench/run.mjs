@@ -1,5 +1,6 @@
 // Measures this package and its peers side by side. See bench/README.md.
 import { parseArgs } from 'node:util'
+import { installDjango } from './django/install.mjs'
 import { measureCpu } from './measure/cpu.mjs'
 import { measureFind } from './measure/find.mjs'
 import { measureLarge } from './measure/large.mjs'
@@ -24,13 +25,13 @@ const measurements = {
   find: measureFind,
   lifecycle: measureLifecycle,
 }
-const usage = `npm run bench -- [${Object.keys(measurements).join(' | ')} …] [--quick | --smoke] [--rounds N] [--20gb]`
+const usage = `npm run bench -- [${Object.keys(measurements).join(' | ')} …] [--quick | --smoke] [--rounds N] [--20gb] [--with-django]`
 
-const { names, mode, rounds, hasHugeFile } = readArguments()
+const { names, mode, rounds, hasHugeFile, wantsPython } = readArguments()
 process.on('exit', endChildren)
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(130))
 
-const bench = new Bench({ mode, rounds, hasHugeFile })
+const bench = new Bench({ mode, rounds, hasHugeFile, hasPython: hasPython() })
 try {
   const figures = []
   for (const name of names) {
@@ -46,6 +47,12 @@ try {
   await bench.close()
 }
 
+function hasPython() {
+  const obstacle = wantsPython ? installDjango() : '--with-django was not given'
+  if (obstacle !== undefined) console.error(`Skipped: the Python original, since ${obstacle}`)
+  return obstacle === undefined
+}
+
 function readArguments() {
   try {
     const { values, positionals } = parseArgs({
@@ -55,6 +62,7 @@ function readArguments() {
         smoke: { type: 'boolean' },
         rounds: { type: 'string' },
         '20gb': { type: 'boolean' },
+        'with-django': { type: 'boolean' },
       },
     })
     const unknown = positionals.find((name) => !(name in measurements))
@@ -66,6 +74,7 @@ function readArguments() {
       mode: values.smoke ? 'smoke' : values.quick ? 'quick' : 'full',
       rounds: values.rounds && Number(values.rounds),
       hasHugeFile: values['20gb'] ?? false,
+      wantsPython: values['with-django'] ?? false,
     }
   } catch (error) {
     console.error(`${error.message}\n${usage}`)

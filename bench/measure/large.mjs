@@ -9,7 +9,7 @@ export async function measureLarge(bench) {
   await bench.alternate(servers, async (server) => {
     const { posted, usage } = await bench.post(server, { bytes, count: 1 })
     seconds.add(server.name, posted.seconds / (bytes / GB))
-    stall.add(server.name, usage.stallSeconds * 1000)
+    if (usage.stallSeconds !== undefined) stall.add(server.name, usage.stallSeconds * 1000)
   })
   for (const server of servers) await server.stop()
   return [seconds, stall]

@@ -2,12 +2,11 @@
 // It reads each body into memory before it answers, as S3 does, and lets go of it: the request goes on without its body
 // to a second server inside of the same nginx, which has the fixed answers.
 import { execFileSync, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { answer } from '../support/answer.mjs'
+import { freePort } from '../support/free-port.mjs'
 
 let nginx
 const folder = mkdtempSync(join(tmpdir(), 's3-sink-'))
@@ -146,13 +145,4 @@ async function untilListening() {
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
   throw new Error('nginx does not answer')
-}
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port: free } = server.address()
-  server.close()
-  await once(server, 'close')
-  return free
 }

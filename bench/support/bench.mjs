@@ -4,6 +4,7 @@ import { Figure } from './figure.mjs'
 export const ours = 'typeorm-s3-file'
 export const peers = ['lib-storage', 'multer-s3']
 export const contestants = [ours, ...peers]
+const python = 's3chunkuploader'
 
 /** What the measurements share: the sink, the clients, how many rounds, and how large. */
 export class Bench {
@@ -12,9 +13,10 @@ export class Bench {
   #load
 
   /** @param mode `full`, `quick` or `smoke` */
-  constructor({ mode, rounds, hasHugeFile }) {
+  constructor({ mode, rounds, hasHugeFile, hasPython }) {
     this.#mode = mode
     this.hasHugeFile = hasHugeFile
+    this.hasPython = hasPython
     this.rounds = rounds ?? this.sized({ full: 5, quick: 2, smoke: 1 })
   }
 
@@ -47,14 +49,15 @@ export class Bench {
     const url =
       endpoint ?? (transport === 'tls' ? `https://127.0.0.1:${tlsPort}` : `http://127.0.0.1:${port}`)
     const env = caFile === undefined ? {} : { NODE_EXTRA_CA_CERTS: caFile }
-    const server = await startChild('servers/main.mjs', [name, url], { env })
+    const main = name === python ? 'django/main.mjs' : 'servers/main.mjs'
+    const server = await startChild(main, [name, url], { env })
     return { name, ...server }
   }
 
   /** A server of each contestant, which has taken one file as a warm-up. */
   async startServers(warmUp, options) {
     const servers = []
-    for (const name of contestants) {
+    for (const name of this.hasPython ? [...contestants, python] : contestants) {
       const server = await this.startServer(name, options)
       await this.post(server, warmUp)
       servers.push(server)
