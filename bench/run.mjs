@@ -12,7 +12,7 @@ import { measureStalled } from './measure/stalled.mjs'
 import { measureUrls } from './measure/urls.mjs'
 import { writeReport } from './report/write.mjs'
 import { Bench } from './support/bench.mjs'
-import { endChildren } from './support/child.mjs'
+import { stopChildren } from './support/child.mjs'
 
 const measurements = {
   cpu: measureCpu,
@@ -28,8 +28,12 @@ const measurements = {
 const usage = `npm run bench -- [${Object.keys(measurements).join(' | ')} …] [--quick | --smoke] [--rounds N] [--20gb] [--with-django]`
 
 const { names, mode, rounds, hasHugeFile, wantsPython } = readArguments()
-process.on('exit', endChildren)
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(130))
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.once(signal, async () => {
+    await stopChildren()
+    process.exit(130)
+  })
+}
 
 const bench = new Bench({ mode, rounds, hasHugeFile, hasPython: hasPython() })
 try {
@@ -44,7 +48,7 @@ try {
   console.error(error)
   process.exitCode = 1
 } finally {
-  await bench.close()
+  await stopChildren()
 }
 
 function hasPython() {

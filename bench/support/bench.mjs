@@ -1,4 +1,4 @@
-import { endChildren, startChild } from './child.mjs'
+import { startChild } from './child.mjs'
 import { Figure } from './figure.mjs'
 
 export const ours = 'typeorm-s3-file'
@@ -80,10 +80,5 @@ export class Bench {
         await run(items[(place + round) % items.length], round)
       }
     }
-  }
-
-  async close() {
-    for (const child of [await this.#load, await this.#nginx]) await child?.stop()
-    endChildren()
   }
 }

@@ -19,16 +19,21 @@ export async function startChild(module, args = [], { env = {} } = {}) {
     // A group of its own, so that Ctrl-C reaches the run first, which then ends everything in order.
     detached: true,
   })
-  running.add(child)
   const waiting = new Map()
   let asked = 0
   const exit = once(child, 'exit').then(([code, signal]) => {
-    running.delete(child)
+    running.delete(stop)
     const error = new Error(`${[module, ...args].join(' ')} ended with ${signal ?? `code ${code}`}`)
     for (const { reject } of waiting.values()) reject(error)
     waiting.clear()
-    return error
   })
+  const stop = async () => {
+    if (child.connected) child.disconnect()
+    const timer = setTimeout(() => child.kill('SIGKILL'), 5000)
+    await exit
+    clearTimeout(timer)
+  }
+  running.add(stop)
   const ready = new Promise((resolve, reject) => {
     waiting.set(0, { resolve, reject })
   })
@@ -46,16 +51,11 @@ export async function startChild(module, args = [], { env = {} } = {}) {
         waiting.set(id, { resolve, reject })
         child.send({ id, command, argument }, (error) => error && reject(error))
       }),
-    stop: async () => {
-      if (child.connected) child.disconnect()
-      const timer = setTimeout(() => child.kill('SIGKILL'), 5000)
-      await exit
-      clearTimeout(timer)
-    },
+    stop,
   }
 }
 
-/** Ends what is still running. */
-export function endChildren() {
-  for (const child of running) child.kill()
+/** Ends all that are still running. */
+export async function stopChildren() {
+  await Promise.all([...running].map((stop) => stop()))
 }
