@@ -43,7 +43,8 @@ try {
     figures.push(...(await measurements[name](bench)))
   }
   bench.note('done')
-  writeReport(figures, { mode, rounds: bench.rounds })
+  const isKept = mode !== 'smoke' && names.length === Object.keys(measurements).length
+  writeReport(figures, { mode, rounds: bench.rounds, isKept })
 } catch (error) {
   console.error(error)
   process.exitCode = 1

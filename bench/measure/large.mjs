@@ -2,7 +2,7 @@ import { GB, MB } from '../support/units.mjs'
 
 /** One large file: how long it takes, and the longest time for which the server's event loop stood still. */
 export async function measureLarge(bench) {
-  const bytes = bench.sized({ full: GB, quick: GB / 2, smoke: 20 * MB })
+  const bytes = bench.sized({ full: GB, quick: 300 * MB, smoke: 20 * MB })
   const seconds = bench.figure('large-seconds')
   const stall = bench.figure('large-stall')
   const servers = await bench.startServers({ bytes: bytes / 10, count: 1 })

@@ -12,7 +12,7 @@ const slowBytesPerSecond = 2 * MB
 export async function measureMemory(bench) {
   const { uploads, bytes, cutAfterSeconds } = bench.sized({
     full: { uploads: 50, bytes: 40 * MB, cutAfterSeconds: 12 },
-    quick: { uploads: 50, bytes: 40 * MB, cutAfterSeconds: 6 },
+    quick: { uploads: 50, bytes: 40 * MB, cutAfterSeconds: 4 },
     smoke: { uploads: 5, bytes: 20 * MB, cutAfterSeconds: 0.5 },
   })
   const memory = bench.figure('memory')

@@ -13,7 +13,7 @@ export async function measureSizes(bench) {
     quick: [
       { label: '10 MB', bytes: 10 * MB, count: 20 },
       { label: '100 MB', bytes: 100 * MB, count: 2 },
-      { label: '1 GB', bytes: GB, count: 1 },
+      { label: '500 MB', bytes: 500 * MB, count: 1 },
     ],
     smoke: [
       { label: '10 MB', bytes: 10 * MB, count: 1 },

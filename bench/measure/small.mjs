@@ -2,7 +2,7 @@ import { kB } from '../support/units.mjs'
 
 /** Small files, eight at once, and how many requests to S3 each of them takes. */
 export async function measureSmall(bench) {
-  const seconds = bench.sized({ full: 3, quick: 2, smoke: 0.3 })
+  const seconds = bench.sized({ full: 3, quick: 1, smoke: 0.3 })
   const work = { bytes: 10 * kB, atOnce: 8, seconds }
   const rate = bench.figure('small-rate')
   const requests = bench.figure('small-requests')

@@ -1,4 +1,5 @@
-import { shown } from './numbers.mjs'
+import { ours } from '../support/bench.mjs'
+import { shown, shownTick } from './numbers.mjs'
 
 const width = 760
 const labelWidth = 250
@@ -11,25 +12,28 @@ const style = `
   text { font: 13px system-ui, sans-serif; fill: #1f2328; }
   .title { font-weight: 600; }
   .quiet { fill: #59636e; font-size: 11px; }
-  .first { fill: #0969da; }
+  .ours { fill: #0969da; }
   .other { fill: #afb8c1; }
   .axis { stroke: #d1d9e0; }
   .ground { fill: #ffffff; }
   @media (prefers-color-scheme: dark) {
     text { fill: #f0f6fc; }
     .quiet { fill: #9198a1; }
-    .first { fill: #4493f8; }
+    .ours { fill: #4493f8; }
     .other { fill: #656c76; }
     .axis { stroke: #3d444d; }
     .ground { fill: #0d1117; }
   }`
 
-/** SVG: a panel of bars for each figure that compares something, each with an axis from zero in its unit. */
-export function chart({ figures, isFirst, machine }) {
+/** SVG: a panel for each figure whose values are to be compared, each with an axis from zero in its unit. */
+export function chart({ figures, verdicts, machine }) {
   const panels = []
   let y = panelGap
-  for (const figure of figures.filter(({ labels }) => labels.length > 1)) {
-    panels.push(`<g transform="translate(0 ${y})">${panel(figure, isFirst)}</g>`)
+  for (const figure of figures) {
+    const compared = verdicts.filter(({ figure: id, isRatio }) => id === figure.id && isRatio)
+    if (compared.length === 0) continue
+    const isOurs = (label) => label === ours || compared.some(({ of, spread }) => of === label || spread)
+    panels.push(`<g transform="translate(0 ${y})">${panel(figure, isOurs)}</g>`)
     y += panelHeight(figure) + panelGap
   }
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${y + 12}" viewBox="0 0 ${width} ${y + 12}" role="img">
@@ -47,7 +51,7 @@ function panelHeight({ labels }) {
   return 18 + labels.length * (barHeight + 4) + 18
 }
 
-function panel(figure, isFirst) {
+function panel(figure, isOurs) {
   const values = figure.labels.map((label) => figure.median(label))
   const [axisEnd, step] = axisOf(Math.max(...values))
   const scale = (value) => (value / axisEnd) * plotWidth
@@ -59,14 +63,16 @@ function panel(figure, isFirst) {
   for (let tick = 0; tick <= axisEnd + step / 2; tick += step) {
     const x = labelWidth + scale(tick)
     parts.push(`<line class="axis" x1="${x}" x2="${x}" y1="12" y2="${bottom}"/>`)
-    parts.push(`<text class="quiet" x="${x}" y="${bottom + 13}" text-anchor="middle">${shown(tick)}</text>`)
+    parts.push(
+      `<text class="quiet" x="${x}" y="${bottom + 13}" text-anchor="middle">${shownTick(tick)}</text>`,
+    )
   }
   for (const [index, label] of figure.labels.entries()) {
     const top = 12 + index * (barHeight + 4)
     const length = scale(values[index])
     parts.push(
       `<text x="${labelWidth - 8}" y="${top + 14}" text-anchor="end">${escapeXml(label)}</text>`,
-      `<rect class="${isFirst(label) ? 'first' : 'other'}" x="${labelWidth}" y="${top + 1}" width="${Math.max(1, length)}" height="${barHeight}"/>`,
+      `<rect class="${isOurs(label) ? 'ours' : 'other'}" x="${labelWidth}" y="${top + 1}" width="${Math.max(1, length)}" height="${barHeight}"/>`,
       `<text x="${labelWidth + length + 6}" y="${top + 14}">${shown(values[index])}</text>`,
     )
   }

@@ -1,24 +1,22 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
-import { ours } from '../support/bench.mjs'
 import { judge } from '../support/judge.mjs'
 import { chart } from './chart.mjs'
 import { tables } from './table.mjs'
 
 const folder = new URL('../results/', import.meta.url)
 
-/** Prints the tables and leaves them, the chart and all values in bench/results; those of a smoke test are worth nothing. */
-export function writeReport(figures, { mode, rounds }) {
+/** Prints the tables; with `isKept` leaves them, the chart and all values in bench/results. */
+export function writeReport(figures, { mode, rounds, isKept }) {
   const [{ model }] = cpus()
   const machine =
     `${new Date().toISOString().slice(0, 10)}, Node ${process.versions.node}, ${cpus().length} × ${model.trim()}, ` +
     `${Math.round(totalmem() / 1e9)} GB; medians of ${rounds} rounds${mode === 'full' ? '' : `, ${mode}`}`
   const verdicts = judge(figures)
   const text = tables({ figures, verdicts, machine })
+  const svg = chart({ figures, verdicts, machine })
   console.log(text)
-  const isFirst = (label) => label.startsWith(ours) || verdicts.some(({ of }) => of === label)
-  const svg = chart({ figures, isFirst, machine })
-  if (mode === 'smoke') return
+  if (!isKept) return
   mkdirSync(folder, { recursive: true })
   writeFileSync(new URL('table.md', folder), text)
   writeFileSync(new URL('chart.svg', folder), svg)
