@@ -6,18 +6,24 @@ import { StalledClients } from './stalled-clients.mjs'
 
 const agent = new Agent({ keepAlive: true })
 const stalled = new StalledClients()
+let cut = new AbortController()
 
-answer({ post, stall: (options) => stalled.start(options), endStalled: () => stalled.end() })
+answer({
+  post,
+  cut: () => cut.abort(),
+  stall: (options) => stalled.start(options),
+  endStalled: () => stalled.end(),
+})
 
 /**
  * Posts files to a server, several at once.
  *
  * @param seconds after which no more is begun.
- * @param cutAfterSeconds after which those under way are cut off.
+ * @param cutAfterSeconds after which those under way are cut off, as by `cut`.
  * @returns how many were answered with success, in how many seconds.
  */
 async function post({ port, bytes, count = Infinity, atOnce = 1, seconds = Infinity, cutAfterSeconds }) {
-  const cut = new AbortController()
+  cut = new AbortController()
   const timer = cutAfterSeconds && setTimeout(() => cut.abort(), cutAfterSeconds * 1000)
   const start = performance.now()
   const elapsed = () => (performance.now() - start) / 1000
