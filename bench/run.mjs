@@ -28,8 +28,10 @@ const measurements = {
 const usage = `npm run bench -- [${Object.keys(measurements).join(' | ')} …] [--quick | --smoke] [--rounds N] [--20gb] [--with-django]`
 
 const { names, mode, rounds, hasHugeFile, wantsPython } = readArguments()
+let isInterrupted = false
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.once(signal, async () => {
+    isInterrupted = true
     await stopChildren()
     process.exit(130)
   })
@@ -46,7 +48,7 @@ try {
   const isKept = mode !== 'smoke' && names.length === Object.keys(measurements).length
   writeReport(figures, { mode, rounds: bench.rounds, isKept })
 } catch (error) {
-  console.error(error)
+  if (!isInterrupted) console.error(error)
   process.exitCode = 1
 } finally {
   await stopChildren()

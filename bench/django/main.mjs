@@ -47,7 +47,6 @@ answer(
     },
     usage: () => ({
       cpuSeconds: total(cpuSeconds) - cpu,
-      idleBytes,
       peakBytes: total(memory('VmHWM')) - idleBytes,
     }),
   },

@@ -20,7 +20,6 @@ export function usageMeter() {
       const { user, system } = process.cpuUsage(cpu)
       return {
         cpuSeconds: (user + system) / 1e6,
-        idleBytes,
         peakBytes: peakBytes() - idleBytes,
         stallSeconds: loop.max / 1e9,
       }

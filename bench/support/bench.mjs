@@ -77,7 +77,7 @@ export class Bench {
   async alternate(items, run) {
     for (let round = 0; round < this.rounds; round++) {
       for (let place = 0; place < items.length; place++) {
-        await run(items[(place + round) % items.length], round)
+        await run(items[(place + round) % items.length])
       }
     }
   }
