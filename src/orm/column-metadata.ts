@@ -1,5 +1,6 @@
 import type { ValueTransformer } from 'typeorm'
 import { ColumnMetadata } from 'typeorm/metadata/ColumnMetadata.js'
+import type { EmbeddedMetadata } from 'typeorm/metadata/EmbeddedMetadata.js'
 import { ConfigurationError, isS3FileError } from '../core/errors.js'
 import { type FileField, fieldOfTransformer } from '../core/file-field.js'
 import { recordProperties } from '../core/file-record.js'
@@ -13,10 +14,25 @@ const fieldOfClass = sharedState('columns', () => new WeakMap<object, FileField>
 /** Parts of a file that were not selected: unknown, not null. */
 const unread = new WeakMap<object, ReadonlySet<string>>()
 
-/** What has been read of a row, by property, while its columns come one by one. */
-const halfRead = new WeakMap<object, Map<string, Record<string, unknown>>>()
-
 type Holder = Record<string, unknown>
+
+/** A column that holds a part of a file. */
+interface PartColumn {
+  field: FileField
+  /** The embeddeds around the file property, from the entity down. */
+  path: EmbeddedMetadata[]
+  property: string
+  part: string
+}
+
+/** Worked out once for each column: they are asked for with every value of every row. */
+const partColumns = new WeakMap<ColumnMetadata, PartColumn>()
+
+/** What has been read of a row, by property, while its columns come one by one. */
+const halfRead = new WeakMap<Holder, Map<string, Record<string, unknown>>>()
+
+/** What was read last: most often the next column is of the same file. */
+let reading: { holder: Holder; property: string; record: Record<string, unknown> } | undefined
 
 /** On the prototype itself: another copy of this package may have adapted it, and there may be two of TypeORM. */
 const isAdapted = Symbol.for('typeorm-s3-file.adapted')
@@ -32,6 +48,19 @@ export function fieldOfColumn(column: ColumnMetadata): FileField | undefined {
     : fieldOfClass.get(column.embeddedMetadata.type as unknown as object)
 }
 
+function partColumnOf(column: ColumnMetadata): PartColumn | undefined {
+  const { embeddedMetadata } = column
+  if (embeddedMetadata === undefined) return undefined
+  const known = partColumns.get(column)
+  if (known !== undefined) return known
+  const field = fieldOfColumn(column)
+  if (field === undefined) return undefined
+  const path = embeddedMetadata.embeddedMetadataTree.slice(0, -1)
+  const found = { field, path, property: embeddedMetadata.propertyName, part: column.propertyName }
+  partColumns.set(column, found)
+  return found
+}
+
 /**
  * TypeORM ignores `null` in place of an embedded, loads an instance full of nulls for it, and writes into the
  * existing instance: none of which a file can bear. And it compares null with the transformed value of the database,
@@ -44,20 +73,20 @@ export function adaptColumnMetadata(): void {
   prototype[isAdapted] = true
   const { getEntityValue, setEntityValue, createValueMap } = ColumnMetadata.prototype
   ColumnMetadata.prototype.getEntityValue = function (entity, transform = false) {
-    const field = fieldOfColumn(this)
-    if (field === undefined || entity === undefined || entity === null) {
+    const column = partColumnOf(this)
+    if (column === undefined || entity === undefined || entity === null) {
       const value: unknown = getEntityValue.call(this, entity, transform)
       if (typeof value !== 'string' || !isFileTransformer(this.transformer)) return value
       if (transform) return value === '' ? null : value
       throw new ConfigurationError('invalid-value', `a file property takes an S3File or null, not '${value}'`)
     }
-    const value = readPart(holderOf(this, entity), this, field, transform)
+    const value = readPart(holderOf(column, entity), column, transform)
     return transform && this.transformer ? (this.transformer as ValueTransformer).to(value) : value
   }
   ColumnMetadata.prototype.setEntityValue = function (entity, value) {
-    const field = fieldOfColumn(this)
-    if (field === undefined) setEntityValue.call(this, entity, value)
-    else writePart(holderOf(this, entity, true) as Holder, this, field, value)
+    const column = partColumnOf(this)
+    if (column === undefined) setEntityValue.call(this, entity, value)
+    else writePart(holderOf(column, entity, true) as Holder, column, value)
   }
   ColumnMetadata.prototype.createValueMap = function (value, useDatabaseName) {
     const isPart = !useDatabaseName && fieldOfColumn(this) !== undefined
@@ -77,15 +106,10 @@ class Part {
   }
 }
 
-/** The embeddeds around a column, from the entity down to the file property. */
-function embeddedsOf(column: ColumnMetadata) {
-  return (column.embeddedMetadata as NonNullable<ColumnMetadata['embeddedMetadata']>).embeddedMetadataTree
-}
-
 /** The object that has the file property: the entity, or the embedded that the field is declared in. */
-function holderOf(column: ColumnMetadata, entity: object, create = false): Holder | undefined {
+function holderOf({ path }: PartColumn, entity: object, create = false): Holder | undefined {
   let holder = entity as Holder
-  for (const embedded of embeddedsOf(column).slice(0, -1)) {
+  for (const embedded of path) {
     if (create) holder[embedded.propertyName] ??= embedded.create()
     const next = holder[embedded.propertyName]
     if (next === undefined || next === null) return undefined
@@ -94,21 +118,16 @@ function holderOf(column: ColumnMetadata, entity: object, create = false): Holde
   return holder
 }
 
-function propertyOf(column: ColumnMetadata): string {
-  return embeddedsOf(column).at(-1)?.propertyName as string
-}
-
 function readPart(
   holder: Holder | undefined,
-  column: ColumnMetadata,
-  field: FileField,
+  { field, property, part: name }: PartColumn,
   isForComparison: boolean,
 ): unknown {
-  const value = holder?.[propertyOf(column)]
+  const value = holder?.[property]
   if (value === undefined || value === null) return value
-  if (isUnreadable(value)) return (value.raw as Holder)[column.propertyName]
-  if (unread.get(value)?.has(column.propertyName)) return undefined
-  const part = (value as Holder)[column.propertyName]
+  if (isUnreadable(value)) return (value.raw as Holder)[name]
+  if (unread.get(value)?.has(name)) return undefined
+  const part = (value as Holder)[name]
   if (part instanceof Part) return part.value
   // Criteria such as `delete({ file: { key } })` are plain objects; what is to be stored is not.
   if (isS3File(value) || isForComparison || (part === undefined && hasPart(value))) return part
@@ -122,17 +141,24 @@ function hasPart(value: object): boolean {
   return Object.values(value).some((part) => part instanceof Part)
 }
 
-function writePart(holder: Holder, column: ColumnMetadata, field: FileField, value: unknown): void {
-  const property = propertyOf(column)
-  const records = halfRead.get(holder) ?? new Map<string, Record<string, unknown>>()
-  const record = records.get(property) ?? {}
-  record[column.propertyName] = value
-  if (column.propertyName === 'key') {
-    records.delete(property)
-    holder[property] = fileOf(record, field)
-  } else {
-    halfRead.set(holder, records.set(property, record))
+function writePart(holder: Holder, { field, property, part }: PartColumn, value: unknown): void {
+  const record = recordOf(holder, property)
+  record[part] = value
+  if (part !== 'key') return
+  reading = undefined
+  halfRead.get(holder)?.delete(property)
+  holder[property] = fileOf(record, field)
+}
+
+function recordOf(holder: Holder, property: string): Record<string, unknown> {
+  if (reading?.holder === holder && reading.property === property) return reading.record
+  if (reading !== undefined) {
+    const records = halfRead.get(reading.holder) ?? new Map<string, Record<string, unknown>>()
+    halfRead.set(reading.holder, records.set(reading.property, reading.record))
   }
+  const record = halfRead.get(holder)?.get(property) ?? {}
+  reading = { holder, property, record }
+  return record
 }
 
 function fileOf(record: Record<string, unknown>, field: FileField): S3File | null {
@@ -142,8 +168,9 @@ function fileOf(record: Record<string, unknown>, field: FileField): S3File | nul
       ...(record as unknown as ConstructorParameters<typeof S3File>[0]),
       storage: (record.storage ?? field.rules.storage ?? 'default') as string,
     })
-    const missing = recordProperties.filter((part) => !(part in record))
-    if (missing.length > 0) unread.set(file, new Set(missing))
+    if (recordProperties.some((part) => !(part in record))) {
+      unread.set(file, new Set(recordProperties.filter((part) => !(part in record))))
+    }
     return file
   } catch (error) {
     const reason = isS3FileError(error) ? error.message : String(error)
