@@ -5,8 +5,8 @@ import type { ResolvedFormLimits } from './form-limits.js'
 const ticksPerPeriod = 10
 
 /**
- * Watches how fast a body comes, and judges the client by the time in which it could send alone: a tick in which the
- * upload held it back, because the store or the memory for parts did, counts for nothing. It counts ticks rather
+ * Watches how fast a body comes, and judges the client by the time in which it could send alone: after a tick in which the
+ * upload held it back, because the store or the memory for parts did, it begins anew. It counts ticks rather
  * than reads a clock, so that a process that was busy itself is not taken for a slow client.
  */
 export class TransferPace {
@@ -53,17 +53,25 @@ export class TransferPace {
     const wasHeld = this.#wasHeld
     this.#tickBytes = 0
     this.#wasHeld = this.#isHeld
-    this.#idleTicks = bytes > 0 || wasHeld ? 0 : this.#idleTicks + 1
+    if (wasHeld) {
+      this.#idleTicks = 0
+      this.#startPeriod()
+      return
+    }
+    this.#idleTicks = bytes > 0 ? 0 : this.#idleTicks + 1
     if (this.#idleTicks === ticksPerPeriod) {
       this.#onTooSlow(idle(this.#limits))
       return
     }
-    if (wasHeld) return
     this.#periodBytes += bytes
     if (++this.#periodTicks < ticksPerPeriod) return
     if (this.#periodBytes < this.#limits.minBytesPerSecond * this.#limits.idleTimeoutSeconds) {
       this.#onTooSlow(tooSlow(this.#limits, this.#periodBytes))
     }
+    this.#startPeriod()
+  }
+
+  #startPeriod(): void {
     this.#periodBytes = 0
     this.#periodTicks = 0
   }
