@@ -54,6 +54,7 @@ async function attack(port, connections) {
   for (let round = 0; round < rounds; round++) {
     const before = await rate()
     const stalled = await Promise.all(Array.from({ length: connections }, stall))
+    await sleep(1500) // Their first bytes are taken.
     const during = await rate()
     await sleep((idleTimeoutSeconds * 1.1 + 7) * 1000)
     process.send({ before, during, ended: stalled.filter(({ hasEnded }) => hasEnded()).length })
