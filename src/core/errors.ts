@@ -22,7 +22,6 @@ const statusByCode = {
   'type-not-accepted': 415,
   'client-gone': 499,
   'upload-aborted': 499,
-  'too-slow': 408,
   'body-consumed': 500,
   'too-many-uploads': 503,
   // What the object store answered, or did not.

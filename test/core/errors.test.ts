@@ -31,7 +31,6 @@ const statusByCode: Record<S3FileErrorCode, number> = {
   'type-not-accepted': 415,
   'client-gone': 499,
   'upload-aborted': 499,
-  'too-slow': 408,
   'body-consumed': 500,
   'too-many-uploads': 503,
   'object-not-found': 404,
