@@ -1,7 +1,7 @@
 import { UploadError } from '../core/errors.js'
 import { type ResolvedFormLimits, tooLarge, tooManyPartHeaders } from './form-limits.js'
 
-export interface FormPieces {
+interface FormPieces {
   /** All header lines of a part, without the last line end. */
   onHeader: (bytes: Buffer) => void
   /** Some of the content of the part whose header came last, as it came, without a copy. */

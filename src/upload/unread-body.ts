@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 import { MiB } from '../core/bytes.js'
 
-export interface UnreadBodyLimits {
+interface UnreadBodyLimits {
   /** Bytes that are let go by. */
   bytes: number
   /** Seconds in which nothing comes. */
