@@ -63,4 +63,5 @@ export {
 } from './upload/upload-from-request.js'
 export { type StreamSource, type UploadStreamOptions, uploadFromStream } from './upload/upload-from-stream.js'
 export type { UploadProgress } from './upload/upload-session.js'
+export { setUploadLimits, type UploadLimits } from './upload/upload-slots.js'
 export type { TargetOptions } from './upload/upload-target.js'

@@ -9,17 +9,21 @@ const statusByCode = {
   'invalid-prefix': 400,
   'file-too-small': 400,
   'size-mismatch': 400,
+  'request-timeout': 408,
+  'too-slow': 408,
   'file-too-large': 413,
   'request-too-large': 413,
   'field-too-large': 413,
+  'file-name-too-long': 413,
+  'part-header-too-large': 413,
   'too-many-files': 413,
   'too-many-fields': 413,
   'too-many-parts': 413,
   'type-not-accepted': 415,
   'client-gone': 499,
   'upload-aborted': 499,
-  'too-slow': 408,
   'body-consumed': 500,
+  'too-many-uploads': 503,
   // What the object store answered, or did not.
   'object-not-found': 404,
   'key-taken': 409,
@@ -68,6 +72,12 @@ export abstract class S3FileError extends Error {
     this.code = code
     this.statusCode = statusByCode[code]
     this.context = { ...options.context }
+  }
+
+  /** For the answer: `Retry-After` where it is worth trying again. Express, Fastify and Koa send it by themselves. */
+  get headers(): Record<string, string> | undefined {
+    const { retryAfterSeconds } = this.context
+    return retryAfterSeconds === undefined ? undefined : { 'retry-after': String(retryAfterSeconds) }
   }
 
   get [brand](): true {

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import { ConfigurationError, UploadError } from '../core/errors.js'
+import { UnreadBody } from './unread-body.js'
 
 /** A request's body and what its headers say of it, whatever framework it came through. */
 export interface RequestSource {
@@ -10,10 +11,12 @@ export interface RequestSource {
   /** Path and query. */
   url: string | undefined
   body: Readable
-  /** Aborted when the client is gone, where the framework tells it so. */
-  signal: AbortSignal | undefined
+  /** Calls back when the client is gone before the body has ended; gives what ends the watch. */
+  watch: (onGone: (error: UploadError) => void) => () => void
   /** Lets the rest of the body go by, so that the answer can reach a client that is still sending. */
   discard: () => void
+  /** Says that the answer is on its way: soon after, the connection of a body that has not ended is. */
+  hangUp: () => void
 }
 
 interface NodeRequest extends Readable {
@@ -66,10 +69,39 @@ function fromWebRequest(request: Request): RequestSource {
     contentEncoding: request.headers.get('content-encoding') ?? undefined,
     contentLength: parseLength(request.headers.get('content-length')),
     url: request.url,
-    body,
-    signal: request.signal,
-    discard: () => body.destroy(),
+    ...cancellable(body, request.signal),
   }
+}
+
+/** A body whose connection is the framework's to end. */
+function cancellable(body: Readable, signal?: AbortSignal) {
+  return {
+    body,
+    watch: watchOf(body, signal),
+    discard: () => void body.destroy(),
+    hangUp: () => undefined,
+  }
+}
+
+function watchOf(body: Readable, signal?: AbortSignal): RequestSource['watch'] {
+  body.on('error', () => undefined) // A client that goes when nobody watches has nothing left to break.
+  return (onGone) => {
+    const onClose = (cause?: unknown) => {
+      if (!body.readableEnded) onGone(clientGone(cause))
+    }
+    const onAbort = () => onClose()
+    body.on('error', onClose).on('close', onClose)
+    signal?.addEventListener('abort', onAbort)
+    if (body.destroyed || signal?.aborted) onClose()
+    return () => {
+      body.off('error', onClose).off('close', onClose)
+      signal?.removeEventListener('abort', onAbort)
+    }
+  }
+}
+
+function clientGone(cause?: unknown): UploadError {
+  return new UploadError('client-gone', 'the client was gone before the upload was complete', { cause })
 }
 
 function fromNodeRequest(request: NodeRequest, given: unknown): RequestSource {
@@ -78,12 +110,11 @@ function fromNodeRequest(request: NodeRequest, given: unknown): RequestSource {
     contentEncoding: request.headers['content-encoding'] as string | undefined,
     contentLength: parseLength(request.headers['content-length'] as string | undefined),
     url: request.originalUrl ?? request.url,
-    signal: undefined,
   }
   if (Buffer.isBuffer(request.rawBody)) {
     // Cloud functions read the body ahead and keep it here.
     const body = Readable.from(request.rawBody.length === 0 ? [] : [request.rawBody], { objectMode: false })
-    return { ...headers, contentLength: request.rawBody.length, body, discard: () => body.destroy() }
+    return { ...headers, contentLength: request.rawBody.length, ...cancellable(body) }
   }
   if (request.destroyed && request.complete === false) {
     throw new UploadError('client-gone', 'the client was gone before the upload began')
@@ -95,7 +126,14 @@ function fromNodeRequest(request: NodeRequest, given: unknown): RequestSource {
     )
   }
   if (request.readableDidRead || request.readableEnded || request.destroyed) throw consumed(given)
-  return { ...headers, body: request, discard: () => request.resume() }
+  const rest = new UnreadBody(request)
+  return {
+    ...headers,
+    body: request,
+    watch: watchOf(request),
+    discard: () => rest.letBy(),
+    hangUp: () => rest.endSoon(),
+  }
 }
 
 function parseLength(header: string | null | undefined): number | undefined {

@@ -2,10 +2,11 @@ import { UploadError } from '../core/errors.js'
 import { checkOptions, option } from '../core/options.js'
 import type { S3File } from '../core/s3-file.js'
 import { type FormLimits, formLimitChecks, resolveLimits } from './form-limits.js'
-import { readMultipart } from './multipart-reader.js'
+import { type FilePart, readMultipart } from './multipart-reader.js'
 import { checkPrefixQueryParam, type PrefixQueryParam, requestedPrefix } from './prefix-query-param.js'
-import { requestSourceOf } from './request-source.js'
+import { type RequestSource, requestSourceOf } from './request-source.js'
 import { type UploadProgress, UploadSession } from './upload-session.js'
+import { uploadSlots } from './upload-slots.js'
 import { resolveTarget, type TargetOptions, targetChecks } from './upload-target.js'
 
 export interface UploadRequestOptions<Entity = unknown> extends TargetOptions<Entity> {
@@ -87,48 +88,69 @@ async function readForm<Entity>(
   // Without a prototype: a field may be named `__proto__`.
   const files: Record<string, S3File[]> = Object.create(null)
   const fields: Record<string, string[]> = Object.create(null)
-  await session.run(async (fail, stop) => {
-    const places: [string, S3File | undefined][] = []
-    try {
+  const places: [string, S3File | undefined][] = []
+  const handlers = {
+    onFile: async ({ field: name, filename, contentType, stream }: FilePart) => {
+      if (field !== undefined && name !== field) {
+        throw new UploadError(
+          'unexpected-field',
+          `a file came in field '${name}'; it is expected in '${field}'`,
+          { context: { field: name, expected: field } },
+        )
+      }
+      const place: [string, S3File | undefined] = [name, undefined]
+      places.push(place)
+      const atMostBytes = source.contentLength
+      place[1] = await session.store({
+        field: name,
+        filename,
+        contentType,
+        stream,
+        announcedBytes: undefined,
+        atMostBytes,
+      })
+    },
+    onField: (name: string, value: string) => {
+      fields[name] ??= []
+      fields[name].push(value)
+    },
+    onReceived: (bytes: number) => session.received(bytes),
+  }
+  try {
+    await session.run(async (fail, stop) => {
       target.keyPrefix += requestedPrefix(prefixQueryParam, source.url)
-    } catch (error) {
-      source.discard()
-      throw error
-    }
-    await readMultipart(source, limits, stop, {
-      onFile: async ({ field: name, filename, contentType, stream }) => {
-        if (field !== undefined && name !== field) {
-          throw new UploadError(
-            'unexpected-field',
-            `a file came in field '${name}'; it is expected in '${field}'`,
-            {
-              context: { field: name, expected: field },
-            },
-          )
-        }
-        const place: [string, S3File | undefined] = [name, undefined]
-        places.push(place)
-        const atMostBytes = source.contentLength
-        place[1] = await session.store({
-          field: name,
-          filename,
-          contentType,
-          stream,
-          announcedBytes: undefined,
-          atMostBytes,
-        })
-      },
-      onField: (name, value) => {
-        fields[name] ??= []
-        fields[name].push(value)
-      },
-      onReceived: (bytes) => session.received(bytes),
-      onFailure: fail,
+      await inTurn(source, fail, stop, () =>
+        readMultipart(source, limits, stop, { ...handlers, onFailure: fail }),
+      )
     })
-    for (const [name, file] of places) {
-      files[name] ??= []
-      files[name].push(file as S3File)
-    }
-  })
+  } catch (error) {
+    source.discard()
+    source.hangUp()
+    throw error
+  }
+  for (const [name, file] of places) {
+    files[name] ??= []
+    files[name].push(file as S3File)
+  }
   return { files, fields }
+}
+
+/** Runs `read` when it is this request's turn; until then the body stays unread. */
+async function inTurn(
+  source: RequestSource,
+  fail: (error: unknown) => void,
+  stop: AbortSignal,
+  read: () => Promise<void>,
+): Promise<void> {
+  const unwatch = source.watch(fail)
+  try {
+    await uploadSlots.take(stop)
+  } finally {
+    unwatch()
+  }
+  try {
+    await read()
+  } finally {
+    uploadSlots.release()
+  }
 }

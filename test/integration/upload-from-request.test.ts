@@ -187,7 +187,7 @@ describe('names', () => {
 
   it('a line end in a name is no way into the headers', async () => {
     const { status, body } = await send({ name: 'file', filename: 'a\r\nX-Evil: 1.txt', content: 'x' })
-    expect({ status, code: body.code }).toEqual({ status: 400, code: 'no-file' })
+    expect({ status, code: body.code }).toEqual({ status: 400, code: 'malformed-body' })
     expect(await world.keys()).toEqual([])
   })
 })

@@ -9,7 +9,14 @@ it('gives each limit that is not said its default', () => {
     fieldSizeBytes: 1_048_576,
     allFieldsSizeBytes: 2_097_152,
     fieldNameSizeBytes: 100,
-    requestSizeBytes: Number.POSITIVE_INFINITY,
+    fileNameSizeBytes: 1024,
+    partHeaderSizeBytes: 8192,
+    partHeaders: 32,
+    preambleSizeBytes: 1024,
+    epilogueSizeBytes: 1024,
+    requestSizeBytes: 5 * 1024 ** 4,
+    idleTimeoutSeconds: 30,
+    minBytesPerSecond: 1024,
   })
 })
 
@@ -21,7 +28,14 @@ it('takes each limit as it is said, zero included', () => {
     fieldSizeBytes: 0,
     allFieldsSizeBytes: 7,
     fieldNameSizeBytes: 5,
+    fileNameSizeBytes: 8,
+    partHeaderSizeBytes: 256,
+    partHeaders: 1,
+    preambleSizeBytes: 0,
+    epilogueSizeBytes: 0,
     requestSizeBytes: 6,
+    idleTimeoutSeconds: 1,
+    minBytesPerSecond: 0,
   }
   expect(resolveLimits(limits, 1)).toEqual(limits)
 })

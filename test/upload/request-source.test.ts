@@ -1,6 +1,6 @@
 import { PassThrough, Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { requestSourceOf } from '../../src/upload/request-source.ts'
 import { errorOf } from '../support/error-of.ts'
 
@@ -82,10 +82,39 @@ describe('a request', () => {
 
   it('of the web says when its client is gone', () => {
     const abort = new AbortController()
-    const { signal } = requestSourceOf(webRequest({ signal: abort.signal }))
-    expect(signal?.aborted).toBe(false)
+    const onGone = vi.fn()
+    const unwatch = requestSourceOf(webRequest({ signal: abort.signal })).watch(onGone)
+    expect(onGone).not.toHaveBeenCalled()
     abort.abort()
-    expect(signal?.aborted).toBe(true)
+    expect(onGone.mock.calls).toMatchObject([[{ code: 'client-gone', statusCode: 499 }]])
+    unwatch()
+  })
+
+  it('of Node says when its client is gone, also one that went before it was watched', async () => {
+    const stream = Object.assign(new PassThrough(), { headers })
+    const source = requestSourceOf(stream)
+    const early = vi.fn()
+    const unwatched = vi.fn()
+    source.watch(early)
+    source.watch(unwatched)()
+    stream.destroy(new Error('reset'))
+    await new Promise((resolve) => stream.once('close', resolve))
+    expect(early.mock.calls[0]).toMatchObject([{ code: 'client-gone', cause: { message: 'reset' } }])
+    expect(unwatched).not.toHaveBeenCalled()
+    const late = vi.fn()
+    source.watch(late)
+    expect(late.mock.calls).toMatchObject([[{ code: 'client-gone' }]])
+  })
+
+  it('whose body has ended is closed without its client being gone', async () => {
+    const request = nodeRequest()
+    const onGone = vi.fn()
+    const source = requestSourceOf(request)
+    source.watch(onGone)
+    await text(request)
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(request.destroyed).toBe(true)
+    expect(onGone).not.toHaveBeenCalled()
   })
 
   it.each(['the body', ''])('of a cloud function has its body %j in rawBody', async (body) => {

@@ -1,0 +1,35 @@
+import { UploadError } from '../core/errors.js'
+import type { RequestSource } from './request-source.js'
+
+const maxBoundaryBytes = 70 // RFC 2046, 5.1.1
+
+/**
+ * The boundary of a body that is a form.
+ *
+ * @throws UploadError `not-multipart`, `type-not-accepted` for a compressed body.
+ */
+export function formBoundary({ contentType, contentEncoding = 'identity' }: RequestSource): string {
+  if (contentType === undefined || !/^multipart\/form-data *(?:;|$)/i.test(contentType.trim())) {
+    throw notMultipart(`the body is ${contentType ?? 'of no type'}, not multipart/form-data`, contentType)
+  }
+  if (contentEncoding.toLowerCase() !== 'identity') {
+    throw new UploadError(
+      'type-not-accepted',
+      `the body is encoded with ${contentEncoding}; it must be sent as it is`,
+      { context: { contentEncoding } },
+    )
+  }
+  const [, quoted, token] = /;[ \t]*boundary=(?:"([^"]*)"|([^\s;]*))/i.exec(contentType) ?? []
+  const boundary = quoted ?? token ?? ''
+  if (boundary.length > maxBoundaryBytes) {
+    throw notMultipart(`the boundary is longer than the limit of ${maxBoundaryBytes} bytes`, contentType)
+  }
+  if (!/^[\x20-\x7e]*[\x21-\x7e]$/.test(boundary)) {
+    throw notMultipart(`the body's type is '${contentType}', which names no usable boundary`, contentType)
+  }
+  return boundary
+}
+
+function notMultipart(message: string, contentType: string | undefined): UploadError {
+  return new UploadError('not-multipart', message, { context: { contentType } })
+}

@@ -1,0 +1,120 @@
+import { UploadError } from '../core/errors.js'
+import { checkOptions, option } from '../core/options.js'
+import { sharedState } from '../core/shared-state.js'
+
+/** How many requests of this process upload at once, and how many wait for one of them to end. */
+export interface UploadLimits {
+  /** Requests that upload at once, of `uploadFromRequest` and `uploadFormFromRequest` together. @default 1000 */
+  concurrent?: number
+  /** Requests that wait, their bodies unread; the next one is refused. @default 1000 */
+  queued?: number
+  /** Seconds that one waits at most. @default 10 */
+  queueSeconds?: number
+}
+
+const checks = {
+  concurrent: option.integer(1),
+  queued: option.integer(0),
+  queueSeconds: option.integer(1, 86_400),
+}
+
+const defaults: Required<UploadLimits> = { concurrent: 1000, queued: 1000, queueSeconds: 10 }
+
+/** The places of uploads at work, first come first served. */
+export class UploadSlots {
+  /** What gives each its place. */
+  readonly #waiters: (() => void)[] = []
+  #limits = defaults
+  #used = 0
+
+  /** Uploads at work. */
+  get used(): number {
+    return this.#used
+  }
+
+  /** Uploads that wait. */
+  get waiting(): number {
+    return this.#waiters.length
+  }
+
+  limit(limits: UploadLimits): void {
+    this.#limits = {
+      concurrent: limits.concurrent ?? defaults.concurrent,
+      queued: limits.queued ?? defaults.queued,
+      queueSeconds: limits.queueSeconds ?? defaults.queueSeconds,
+    }
+    this.#serve()
+  }
+
+  /**
+   * A place, to be given back with `release`.
+   *
+   * @throws UploadError `too-many-uploads`; the signal's reason when it aborts first.
+   */
+  take(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      signal.throwIfAborted()
+      if (this.#hasRoom && this.#waiters.length === 0) {
+        this.#used++
+        resolve()
+        return
+      }
+      if (this.#waiters.length >= this.#limits.queued) throw tooManyUploads(this.#limits)
+      const leave = (reason: unknown) => {
+        settle()
+        this.#waiters.splice(this.#waiters.indexOf(grant), 1)
+        reject(reason)
+      }
+      const onAbort = () => leave(signal.reason)
+      const timer = setTimeout(() => leave(tooManyUploads(this.#limits)), this.#limits.queueSeconds * 1000)
+      signal.addEventListener('abort', onAbort)
+      const settle = () => {
+        clearTimeout(timer)
+        signal.removeEventListener('abort', onAbort)
+      }
+      const grant = () => {
+        settle()
+        resolve()
+      }
+      this.#waiters.push(grant)
+    })
+  }
+
+  release(): void {
+    this.#used--
+    this.#serve()
+  }
+
+  get #hasRoom(): boolean {
+    return this.#used < this.#limits.concurrent
+  }
+
+  #serve(): void {
+    while (this.#hasRoom && this.#waiters.length > 0) {
+      this.#used++
+      this.#waiters.shift()?.()
+    }
+  }
+}
+
+export const uploadSlots = sharedState('uploadSlots', () => new UploadSlots())
+
+/**
+ * Bounds the requests of this process that upload at once. Those beyond wait with their bodies unread; when too many
+ * wait, or one waits too long, it is refused with 503 `too-many-uploads` and a `Retry-After`. What is not said keeps
+ * its default. `uploadFromStream` does not count: it may be called from within a request that has its place already.
+ *
+ * @throws ConfigurationError `unknown-option`, `invalid-option`.
+ */
+export function setUploadLimits(limits: UploadLimits): void {
+  checkOptions('setUploadLimits', limits, checks)
+  uploadSlots.limit(limits)
+}
+
+function tooManyUploads({ concurrent, queueSeconds }: Required<UploadLimits>): UploadError {
+  return new UploadError(
+    'too-many-uploads',
+    `${concurrent} uploads are at work, as many as the limit allows; try again in ${queueSeconds} seconds`,
+    { context: { limit: 'concurrent', value: concurrent, retryAfterSeconds: queueSeconds } },
+  )
+}
