@@ -79,9 +79,9 @@ function isoMediaType(head: Buffer): SniffedType | undefined {
   if (box !== 'ftyp' || size < 16 || size > 1024) return undefined
   const major = head.toString('latin1', 8, 12)
   const compatible = head.toString('latin1', 16, size).match(/.{4}/gs) ?? []
-  // A still image may name its own kind only among the compatible brands.
-  const named = /^m[is]f1/.test(major) ? [...compatible, major] : [major]
-  const known = named.flatMap((brand) => brands.filter(([pattern]) => pattern.test(brand)))[0]?.[1]
+  // An image may say only that it is one, and its kind among the compatible brands.
+  const kind = /^m[is]f1/.test(major) ? compatible.find((brand) => /^(?:av|he)/.test(brand)) : undefined
+  const known = brands.find(([pattern]) => pattern.test(kind ?? major))?.[1]
   return known ?? { type: 'video/mp4', alternatives: ['audio/mp4'] }
 }
 
