@@ -28,7 +28,8 @@ export interface Inspection {
    */
   write(chunk: Buffer): void | Promise<void>
   /** All bytes have come. The file is stored when this has resolved for every inspector, and never when one throws. */
-  end(): void | InspectionResult | Promise<void> | Promise<InspectionResult | undefined>
+  // biome-ignore lint/suspicious/noConfusingVoidType: what an asynchronous function without a result gives.
+  end(): void | InspectionResult | Promise<void | InspectionResult>
   /** The upload has failed, here or elsewhere; called at most once, and not after `end()` has resolved. */
   abort?(): void
 }

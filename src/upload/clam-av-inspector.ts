@@ -163,13 +163,13 @@ class ClamAvScan implements Inspection {
   #error(cause: Error): UploadError {
     this.abort()
     const { name, field } = this.#file
+    // Often it goes before its answer can be read.
+    const hint =
+      this.#socket.errored === cause && this.#sentBytes > 0 ? "; is clamd's StreamMaxLength smaller?" : ''
     return new UploadError(
       'inspector-failed',
-      `file '${name}' could not be scanned for malware: ${cause.message}`,
-      {
-        cause,
-        context: { field, name },
-      },
+      `file '${name}' could not be scanned for malware: ${cause.message}${hint}`,
+      { cause, context: { field, name, sentBytes: this.#sentBytes } },
     )
   }
 }
