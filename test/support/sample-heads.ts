@@ -1,5 +1,5 @@
 /** Bytes by hex and by text in turn: `bytes('89', 'PNG')`. */
-export function bytes(...parts: string[]): Buffer {
+function bytes(...parts: string[]): Buffer {
   return Buffer.concat(parts.map((part, index) => Buffer.from(part, index % 2 === 0 ? 'hex' : 'latin1')))
 }
 
