@@ -52,10 +52,10 @@ describe.skipIf(isOptional && !hasClamd)('a file that clamd scans (not run witho
   })
 
   it.each([
-    ['is EICAR', () => eicar, []],
-    ['begins with EICAR', () => Buffer.concat([eicar, sampleBytes(7 * MiB)]), ['AbortMultipartUpload']],
-    ['ends with EICAR', () => Buffer.concat([sampleBytes(7 * MiB), eicar]), ['AbortMultipartUpload']],
-  ])('and that %s is refused with 422 and leaves nothing', async (_what, content, last) => {
+    ['is EICAR', () => eicar],
+    ['begins with EICAR', () => Buffer.concat([eicar, sampleBytes(7 * MiB)])],
+    ['ends with EICAR', () => Buffer.concat([sampleBytes(7 * MiB), eicar])],
+  ])('and that %s is refused with 422 and leaves nothing', async (_what, content) => {
     const answer = await send(content(), { port: clamd.port })
     expect(answer).toMatchObject({
       status: 422,
@@ -66,10 +66,10 @@ describe.skipIf(isOptional && !hasClamd)('a file that clamd scans (not run witho
       },
     })
     await nothingLeft()
+    // Not stored for a moment either.
     const operations = world.proxy.requests.map(({ operation }) => operation)
-    expect(
-      operations.filter((operation) => /^(?:PutObject|CompleteMultipart|AbortMultipart)/.test(operation)),
-    ).toEqual(last)
+    expect(operations).not.toContain('PutObject')
+    expect(operations).not.toContain('CompleteMultipartUpload')
   })
 
   it('is refused with 413 beyond maxStreamBytes, which is inclusive', async () => {
