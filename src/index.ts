@@ -9,6 +9,7 @@ export {
   UploadError,
 } from './core/errors.js'
 export type { FieldOwner, FileLayout, FileProperty, FileRules } from './core/file-field.js'
+export type { FileInspector, InspectedFile, Inspection, InspectionResult } from './core/file-inspector.js'
 export type { FileRecord } from './core/file-record.js'
 export type {
   DeleteFailure,
@@ -53,8 +54,10 @@ export { S3FileSubscriber } from './orm/s3-file-subscriber.js'
 export { setPartMemoryLimit } from './storage/part-memory.js'
 export { S3Storage, type S3StorageOptions } from './storage/s3-storage.js'
 export type { SignFunction } from './storage/s3-url-signer.js'
+export { type ClamAvOptions, clamAvInspector } from './upload/clam-av-inspector.js'
 export type { FormLimits } from './upload/form-limits.js'
 export type { PrefixQueryParam } from './upload/prefix-query-param.js'
+export { sha256Inspector } from './upload/sha256-inspector.js'
 export {
   type UploadedForm,
   type UploadRequestOptions,

@@ -20,10 +20,13 @@ const statusByCode = {
   'too-many-fields': 413,
   'too-many-parts': 413,
   'type-not-accepted': 415,
+  'rejected-by-inspector': 422,
   'client-gone': 499,
   'upload-aborted': 499,
   'body-consumed': 500,
   'too-many-uploads': 503,
+  // What looks at the files could not do so.
+  'inspector-failed': 503,
   // What the object store answered, or did not.
   'object-not-found': 404,
   'key-taken': 409,

@@ -1,4 +1,5 @@
 import { ConfigurationError } from './errors.js'
+import type { FileInspector } from './file-inspector.js'
 import { checkAccept } from './file-policy.js'
 import type { ObjectParamsOption } from './file-storage.js'
 import type { KeyStrategy } from './key-strategy.js'
@@ -19,8 +20,13 @@ export interface FileRules {
   maxSizeBytes?: number
   /** The smallest file in bytes, inclusive; 1 refuses empty files. @default 0 */
   minSizeBytes?: number
-  /** Types and extensions, as in HTML's `accept`: `image/*`, `application/pdf`, `.csv`. @default everything */
+  /**
+   * Types and extensions, as in HTML's `accept`: `image/*`, `application/pdf`, `.csv`; compared with what the first bytes
+   * are. @default everything
+   */
   accept?: readonly string[]
+  /** Looks at the bytes as they pass and may refuse the file before it is stored. @default none */
+  inspect?: FileInspector | readonly FileInspector[]
   /** What the store keeps with the object; laid over the storage's own. */
   objectParams?: ObjectParamsOption
 }
@@ -32,6 +38,7 @@ export const fileRuleChecks = {
   maxSizeBytes: option.integer(0),
   minSizeBytes: option.integer(0),
   accept: option.strings,
+  inspect: option.functions,
   objectParams: option.objectOrFunction,
 }
 

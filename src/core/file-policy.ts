@@ -1,6 +1,8 @@
 import { formatBytes } from './bytes.js'
 import { ConfigurationError, UploadError } from './errors.js'
 import { extensionOf } from './file-name.js'
+import { isInRange } from './inline-types.js'
+import { agrees, canonicalType, isActive, isKnownType, typeOfExtension, unknownType } from './media-types.js'
 
 /** What a field, or a call, lets in. */
 export interface FilePolicy {
@@ -12,9 +14,18 @@ export interface FilePolicy {
 /** What is known of a file before its bytes come. */
 export interface IncomingFile {
   name: string
-  contentType: string
   /** The form field it came in, where it came in one. */
   field?: string | undefined
+}
+
+/** What is known of it when the first bytes have come. */
+export interface SniffedFile extends IncomingFile {
+  /** The client's claim. */
+  declaredType: string
+  /** What the bytes are, whatever anybody says. */
+  sniffedType: string
+  /** What is stored: the sniffed type, or one that the bytes may be as well and that was claimed. */
+  contentType: string
 }
 
 const acceptPattern = /^(?:\.[a-z0-9]{1,10}|\*\/\*|[a-z0-9!#$&^_.+-]+\/(?:\*|[a-z0-9!#$&^_.+-]+))$/i
@@ -35,26 +46,36 @@ export function checkAccept(owner: string, accept: readonly string[] | undefined
   }
 }
 
-/** @throws UploadError `type-not-accepted`. */
-export function assertAccepted(policy: FilePolicy, file: IncomingFile): void {
+/**
+ * Holds the list against what the bytes are. A name whose extension says something else is refused as well: it would be
+ * that again where the name is believed, on a disk for instance.
+ *
+ * @throws UploadError `type-not-accepted`.
+ */
+export function assertAccepted(policy: FilePolicy, file: SniffedFile): void {
   if (policy.accept === undefined) return
-  const extension = `.${extensionOf(file.name)}`
-  const isAccepted = policy.accept.some((item) => {
-    const pattern = item.toLowerCase()
-    if (pattern === '*/*') return true
-    if (pattern.startsWith('.')) return pattern === extension
-    if (pattern.endsWith('/*')) return file.contentType.startsWith(pattern.slice(0, -1))
-    return pattern === file.contentType
-  })
-  if (!isAccepted) {
-    throw new UploadError(
-      'type-not-accepted',
-      `${describeFile(file)} is of type ${file.contentType}; accepted: ${policy.accept.join(', ')}`,
-      {
-        context: { field: file.field, name: file.name, contentType: file.contentType, accept: policy.accept },
-      },
-    )
+  const extension = extensionOf(file.name)
+  const isHonest = agrees(extension, file.contentType)
+  if (policy.accept.some((item) => item === '*/*' || (isHonest && isOf(item.toLowerCase(), extension, file))))
+    return
+  const { name, field, declaredType, sniffedType } = file
+  const said = extension === '' ? 'it has no extension' : `its extension is .${extension}`
+  throw new UploadError(
+    'type-not-accepted',
+    `${describeFile(file)} is of type ${sniffedType}, declared as ${declaredType}, and ${said}; accepted: ${policy.accept.join(', ')}`,
+    { context: { field, name, declaredType, extension, sniffedType, accept: policy.accept } },
+  )
+}
+
+function isOf(item: string, extension: string, { contentType, declaredType }: SniffedFile): boolean {
+  if (item.startsWith('.')) {
+    // Of an extension that nobody knows, only code is no content.
+    return item === `.${extension}` && (typeOfExtension(extension) !== undefined || !isActive(contentType))
   }
+  if (isInRange(contentType, item)) return true
+  // Of a type that nobody can tell by its bytes, the claim is all there is.
+  const wanted = canonicalType(item)
+  return contentType === unknownType && !isKnownType(wanted) && canonicalType(declaredType) === wanted
 }
 
 /**

@@ -47,7 +47,7 @@ export interface ObjectParams {
   ACL?: string
   BucketKeyEnabled?: boolean
   CacheControl?: string
-  /** Default: `attachment` with the file's name. */
+  /** Default: `attachment`, or `inline` for the storage's `inlineTypes`, with the file's name. */
   ContentDisposition?: string
   ContentEncoding?: string
   ContentLanguage?: string
@@ -103,7 +103,10 @@ export interface OpenOptions {
 export interface UrlOptions {
   /** The URL's longest life in seconds; at most 604,800 (7 days, the limit of Signature Version 4). */
   expiresInSeconds?: number
-  /** @default 'attachment' */
+  /**
+   * `inline` holds for images, audio, video, PDF, JSON and plain text. What a browser would run (HTML, SVG, XML, scripts)
+   * or is of another type stays an attachment. @default 'inline' for the storage's `inlineTypes`, otherwise 'attachment'
+   */
   disposition?: 'attachment' | 'inline'
   /** The name a browser saves the file under. */
   downloadName?: string
@@ -129,6 +132,9 @@ export interface FileStorage {
 
   /** Object parameters that this storage puts on every file, or a function that says them. */
   readonly objectParams?: ObjectParamsOption
+
+  /** Types that its files are served inline as; such as `image/*`. Default: images, audio and video. */
+  readonly inlineTypes?: readonly string[]
 
   /**
    * Stores all that `body` yields under `key` and resolves when the store has confirmed it. If `body` fails, nothing

@@ -15,6 +15,9 @@ export const option = {
   text: expected('a string', (value) => typeof value === 'string'),
   object: expected('an object', (value) => typeof value === 'object' && value !== null),
   function: expected('a function', (value) => typeof value === 'function'),
+  functions: expected('a function or a list of functions', (value) =>
+    [value].flat().every((item) => typeof item === 'function'),
+  ),
   objectOrFunction: expected(
     'an object or a function',
     (value) => typeof value === 'function' || (typeof value === 'object' && value !== null),

@@ -2,6 +2,8 @@ import type { Readable } from 'node:stream'
 import { ConfigurationError } from './errors.js'
 import { type FileRecord, parseFileRecord } from './file-record.js'
 import type { FileStorage, OpenOptions, SignedUrl, UrlOptions } from './file-storage.js'
+import { dispositionOf } from './inline-types.js'
+import { unknownType } from './media-types.js'
 import { checkOptions, option } from './options.js'
 import { getStorage } from './storage-registry.js'
 import { markGone } from './upload-ledger.js'
@@ -89,7 +91,10 @@ export class S3File {
     return true
   }
 
-  /** A presigned URL to download the file; the same one until its window ends (`urls.windowSeconds`). */
+  /**
+   * A presigned URL of the file; the same one until its window ends (`urls.windowSeconds`). It is a download, unless the
+   * file's type is on the storage's list of types to show (`urls.inlineTypes`).
+   */
   async url(options?: UrlOptions): Promise<string> {
     return (await this.signedUrl(options)).url
   }
@@ -104,11 +109,13 @@ export class S3File {
     const asked = JSON.stringify(options)
     const cached = this.#cachedUrl
     if (cached?.options === asked && Date.now() < cached.until) return cached.signed
-    const signed = this.#storage().url(this.key, {
+    const storage = this.#storage()
+    const contentType = options.contentType ?? this.contentType ?? unknownType
+    const signed = storage.url(this.key, {
       ...options,
-      disposition: options.disposition ?? 'attachment',
+      disposition: dispositionOf(contentType, storage.inlineTypes, options.disposition),
       downloadName: options.downloadName ?? this.name,
-      contentType: options.contentType ?? this.contentType ?? 'application/octet-stream',
+      contentType,
     })
     const entry: CachedUrl = { options: asked, signed, until: Number.POSITIVE_INFINITY }
     this.#cachedUrl = entry

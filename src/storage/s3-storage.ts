@@ -25,6 +25,7 @@ import type {
   UrlOptions,
 } from '../core/file-storage.js'
 import type { DiagnoseOptions, Finding } from '../core/finding.js'
+import { defaultInlineTypes, inlineTypesProblem } from '../core/inline-types.js'
 import { normalizePrefix } from '../core/object-key.js'
 import { checkOptions, option } from '../core/options.js'
 import { maxUrlSeconds } from '../core/s3-file.js'
@@ -81,6 +82,11 @@ export interface S3StorageOptions {
     publicBaseUrl?: string
     /** Signs URLs of `publicBaseUrl`. */
     sign?: SignFunction
+    /**
+     * Types that are shown in the browser instead of downloaded: images, audio, video, PDF, JSON, plain text; never what
+     * it would run. @default ['image/*', 'audio/*', 'video/*']
+     */
+    inlineTypes?: readonly string[]
   }
 }
 
@@ -104,6 +110,7 @@ const urlChecks = {
   windowSeconds: option.integer(0, maxUrlSeconds),
   publicBaseUrl: option.string,
   sign: option.function,
+  inlineTypes: inlineTypesProblem,
 }
 
 /** Connections of one client: the SDK's own 50 would make small files wait for the parts of large ones. */
@@ -116,6 +123,7 @@ const maxKeysPerDelete = 1000
 export class S3Storage implements FileStorage {
   readonly keyPrefix: string
   readonly objectParams?: ObjectParamsOption
+  readonly inlineTypes: readonly string[]
   readonly #bucket: S3Bucket
   readonly #settings: S3UploadSettings
   readonly #signer: S3UrlSigner
@@ -136,6 +144,7 @@ export class S3Storage implements FileStorage {
     }
     this.keyPrefix = normalizePrefix('S3Storage', options.keyPrefix)
     if (options.objectParams !== undefined) this.objectParams = options.objectParams
+    this.inlineTypes = urls.inlineTypes ?? defaultInlineTypes
     this.#settings = {
       partSizeBytes: options.partSizeBytes ?? 8 * MiB,
       maxConcurrentParts: options.maxConcurrentParts ?? 4,

@@ -2,6 +2,7 @@ import { GetObjectCommand, type S3Client } from '@aws-sdk/client-s3'
 import { getSignedUrl, S3RequestPresigner } from '@aws-sdk/s3-request-presigner'
 import { contentDisposition } from '../core/content-disposition.js'
 import type { SignedUrl, UrlOptions } from '../core/file-storage.js'
+import { mayBeInline } from '../core/inline-types.js'
 import { SigningHash } from './s3-signing-hash.js'
 
 export interface S3UrlSettings {
@@ -75,7 +76,7 @@ export class S3UrlSigner {
 
   async #presign(key: string, options: UrlOptions, signingDate: Date, expiresIn: number): Promise<string> {
     const disposition = contentDisposition(
-      options.disposition ?? 'attachment',
+      mayBeInline(options.contentType) ? (options.disposition ?? 'attachment') : 'attachment',
       options.downloadName ?? (key.split('/').at(-1) as string),
     )
     this.#prepared ??= this.#prepare().catch((error: unknown) => {

@@ -1,13 +1,14 @@
 import { setMaxListeners } from 'node:events'
 import type { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import { isS3FileError, type S3FileErrorCode, StorageError, UploadError } from '../core/errors.js'
 import { displayName, extensionOf } from '../core/file-name.js'
 import { assertAccepted, assertNotTooLarge } from '../core/file-policy.js'
 import { makeKey } from '../core/key-strategy.js'
 import { S3File } from '../core/s3-file.js'
 import { type LedgerEntry, markGone, trackUpload } from '../core/upload-ledger.js'
-import { claimedMediaType } from './media-type.js'
+import { FileInspection } from './file-inspection.js'
+import { claimedMediaType, settledMediaType, sniffedBytes, sniffMediaType } from './media-type.js'
+import { unlessAborted } from './unless-aborted.js'
 import { UploadGate } from './upload-gate.js'
 import type { UploadTarget } from './upload-target.js'
 
@@ -49,7 +50,7 @@ export class UploadSession {
   readonly #options: SessionOptions
   readonly #stop = new AbortController()
   readonly #files: S3File[] = []
-  readonly #storedBytes = new Map<string, number>()
+  #storedBytes = 0
   #receivedBytes = 0
 
   constructor(target: UploadTarget, options: SessionOptions) {
@@ -92,36 +93,45 @@ export class UploadSession {
    * @throws UploadError, StorageError; ConfigurationError `invalid-key` from a key function's result.
    */
   async store(source: SourceFile): Promise<S3File> {
-    const { storage, storageName, ledger, policies, paramsOf, keyPrefix } = this.#target
+    const { storage, storageName, ledger, policies, paramsOf, keyPrefix, inspectors } = this.#target
+    const { field, announcedBytes, onBytes } = source
+    const { signal } = this.#stop
     const name = displayName(source.filename)
-    const contentType = claimedMediaType(source.contentType)
-    const file = { name, contentType, field: source.field }
-    const gate = new UploadGate(policies, file, source.announcedBytes, source.onBytes)
+    const gate = new UploadGate(source.stream, { name, field }, { policies, announcedBytes, onBytes })
     gate.on('error', () => undefined) // The storage sees it too, also when it only starts to listen later.
-    const feeding = pipeline(source.stream, gate).catch(() => undefined) // Fails the gate, and so the storage.
+    let body: Readable = gate
+    let inspection: FileInspection | undefined
     let entry: LedgerEntry | undefined
     let result: S3File | undefined
     try {
-      for (const policy of policies) {
-        assertAccepted(policy, file)
-        if (source.announcedBytes !== undefined) assertNotTooLarge(policy, file, source.announcedBytes)
+      for (const policy of policies) assertNotTooLarge(policy, { name, field }, announcedBytes ?? 0)
+      const extension = extensionOf(name)
+      const declaredType = claimedMediaType(source.contentType)
+      const sniffed = sniffMediaType(await unlessAborted(signal, gate.head(sniffedBytes)))
+      const contentType = settledMediaType(sniffed, extension, declaredType)
+      const file = { name, field, declaredType, sniffedType: sniffed.type, contentType }
+      for (const policy of policies) assertAccepted(policy, file)
+      if (inspectors.length > 0) {
+        inspection = await unlessAborted(signal, FileInspection.start(inspectors, file, signal))
+        body = inspection.pass(gate).on('error', () => undefined)
       }
-      const { request } = this.#options
-      const context = { ...file, extension: extensionOf(name), request }
-      const { key, isUnique } = await this.#unlessStopped(makeKey(this.#target.key, keyPrefix, context))
-      const params = await this.#unlessStopped(paramsOf({ key, name, contentType }))
+      const context = { name, field, contentType, extension, request: this.#options.request }
+      const { key, isUnique } = await unlessAborted(signal, makeKey(this.#target.key, keyPrefix, context))
+      const params = await unlessAborted(signal, paramsOf({ key, name, contentType }))
       const atMostBytes = this.#mostBytes(source)
       entry = await ledger?.open({ storage: storageName, key })
-      this.#stop.signal.throwIfAborted()
-      const stored = await storage.put(key, gate, {
+      signal.throwIfAborted()
+      let countedBytes = 0
+      const stored = await storage.put(key, body, {
         contentType,
         params,
         isKeyUnique: isUnique,
-        signal: this.#stop.signal,
+        signal,
         onUploadId: async (uploadId) => entry?.nameUpload(uploadId),
         onStored: (bytes) => {
           entry?.keepAlive()
-          this.#storedBytes.set(key, bytes)
+          this.#storedBytes += bytes - countedBytes
+          countedBytes = bytes
           this.#report()
         },
         ...(atMostBytes === undefined ? {} : { atMostBytes }),
@@ -131,39 +141,24 @@ export class UploadSession {
         name,
         contentType,
         ...stored,
+        ...(inspection?.checksum === undefined ? {} : { checksum: inspection.checksum }),
         uploadedAt: new Date(),
         storage: storageName,
       })
       trackUpload(result, entry)
       this.#files.push(result) // From here on a failure deletes it.
-      if (!gate.readableEnded) {
+      if (!body.readableEnded) {
         throw new StorageError('storage-failed', 'the storage has stored only a part of the file')
       }
-      this.#stop.signal.throwIfAborted() // It was too late to cancel the last request.
+      signal.throwIfAborted() // It was too late to cancel the last request.
       return result
     } catch (error) {
       const failure = sourceFailure(source.stream, error) ?? error
       gate.destroy(error as Error)
+      body.destroy(error as Error)
+      inspection?.abort()
       if (result === undefined && isSurelyGone(failure)) await close(entry)
       throw failure
-    } finally {
-      await feeding
-    }
-  }
-
-  /** What the application's own function promises, or the reason why it is no longer waited for. */
-  async #unlessStopped<Result>(promise: Promise<Result>): Promise<Result> {
-    const { signal } = this.#stop
-    let onAbort: () => void = () => undefined
-    const stopped = new Promise<never>((_, reject) => {
-      onAbort = () => reject(signal.reason)
-      signal.addEventListener('abort', onAbort, { once: true })
-    })
-    try {
-      if (signal.aborted) onAbort()
-      return await Promise.race([promise, stopped])
-    } finally {
-      signal.removeEventListener('abort', onAbort)
     }
   }
 
@@ -179,10 +174,11 @@ export class UploadSession {
   }
 
   #report(): void {
-    const storedBytes = [...this.#storedBytes.values()].reduce((sum, bytes) => sum + bytes, 0)
     const { onProgress, totalBytes } = this.#options
+    if (onProgress === undefined) return
     try {
-      const result: unknown = onProgress?.({ receivedBytes: this.#receivedBytes, storedBytes, totalBytes })
+      const [receivedBytes, storedBytes] = [this.#receivedBytes, this.#storedBytes]
+      const result: unknown = onProgress({ receivedBytes, storedBytes, totalBytes })
       if (result instanceof Promise) result.catch((error: unknown) => this.#stop.abort(error))
     } catch (error) {
       this.#stop.abort(error)
@@ -228,8 +224,6 @@ async function close(entry: LedgerEntry | undefined): Promise<void> {
 
 /** What to throw when it was the source that failed, with an error that says nothing of uploads. */
 function sourceFailure(stream: Readable, error: unknown): UploadError | undefined {
-  const isOfSource =
-    stream.errored === error || (error as NodeJS.ErrnoException)?.code === 'ERR_STREAM_PREMATURE_CLOSE'
-  if (!isOfSource || isS3FileError(error)) return undefined
+  if (stream.errored !== error || isS3FileError(error)) return undefined
   return new UploadError('truncated-body', 'the source failed before its end', { cause: error })
 }

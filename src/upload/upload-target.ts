@@ -9,6 +9,7 @@ import {
   fileRuleChecks,
   findField,
 } from '../core/file-field.js'
+import type { FileInspector } from '../core/file-inspector.js'
 import type { FilePolicy } from '../core/file-policy.js'
 import type {
   FileStorage,
@@ -16,6 +17,7 @@ import type {
   ObjectParamsContext,
   ObjectParamsOption,
 } from '../core/file-storage.js'
+import { dispositionOf, mayBeInline } from '../core/inline-types.js'
 import type { KeyStrategy } from '../core/key-strategy.js'
 import { normalizePrefix } from '../core/object-key.js'
 import { option } from '../core/options.js'
@@ -25,8 +27,8 @@ import { findLedger, type UploadLedger } from '../core/upload-ledger.js'
 /** Where a file goes: a field of an entity, or rules given on the spot. */
 export interface TargetOptions<Entity> extends FileRules {
   /**
-   * The entity and its file property, whose storage, prefix, key, limits and types then hold. `maxSizeBytes`,
-   * `minSizeBytes` and `accept` given besides make them narrower, never wider.
+   * The entity and its file property, whose storage, prefix, key, limits, types and inspectors then hold. `maxSizeBytes`,
+   * `minSizeBytes`, `accept` and `inspect` given besides make them narrower, never wider.
    */
   into?: readonly [FieldOwner<Entity>, FileProperty<Entity>]
   /**
@@ -46,10 +48,11 @@ export interface UploadTarget {
   keyPrefix: string
   key: KeyStrategy
   policies: FilePolicy[]
+  inspectors: FileInspector[]
   paramsOf: (file: ObjectParamsContext) => Promise<ObjectParams>
 }
 
-const narrowing = ['maxSizeBytes', 'minSizeBytes', 'accept']
+const narrowing = ['maxSizeBytes', 'minSizeBytes', 'accept', 'inspect']
 
 /**
  * @throws ConfigurationError `invalid-option`, `unknown-field`, `unknown-storage`.
@@ -60,23 +63,32 @@ export function resolveTarget<Entity>(owner: string, options: TargetOptions<Enti
   const rules = field?.rules ?? options
   const storageName = rules.storage ?? 'default'
   const storage = getStorage(storageName)
+  const given = rules === options ? [options] : [rules, options]
   return {
     storage,
     storageName,
     ledger: options.journal ?? findLedger(owner, field),
     keyPrefix: storage.keyPrefix + normalizePrefix(owner, rules.keyPrefix),
     key: rules.key ?? 'unique',
-    policies: (rules === options ? [options] : [rules, options]).map((each) => ({
+    policies: given.map((each) => ({
       maxSizeBytes: each.maxSizeBytes,
       minSizeBytes: each.minSizeBytes ?? 0,
       accept: each.accept,
     })),
-    paramsOf: async (file) => ({
-      // Stored with the object too, so that it holds where a URL cannot say it: a public bucket, a CDN.
-      ContentDisposition: contentDisposition('attachment', file.name),
-      ...(await paramsOf(storage.objectParams, file)),
-      ...(await paramsOf(rules.objectParams, file)),
-    }),
+    inspectors: given.flatMap(({ inspect = [] }) => inspect),
+    paramsOf: async (file) => {
+      const params = {
+        // Stored with the object too, so that it holds where a URL cannot say it: a public bucket, a CDN.
+        ContentDisposition: contentDisposition(
+          dispositionOf(file.contentType, storage.inlineTypes),
+          file.name,
+        ),
+        ...(await paramsOf(storage.objectParams, file)),
+        ...(await paramsOf(rules.objectParams, file)),
+      }
+      if (mayBeInline(file.contentType) || /^\s*attachment\b/i.test(params.ContentDisposition)) return params
+      return { ...params, ContentDisposition: contentDisposition('attachment', file.name) }
+    },
   }
 }
 

@@ -8,46 +8,104 @@ import {
 } from '../../src/core/file-policy.ts'
 import { errorOf } from '../support/error-of.ts'
 
-const file = { name: 'cv.pdf', contentType: 'application/pdf', field: 'application' }
+const file = { name: 'cv.pdf', field: 'application' }
 
 function policy(rules: Partial<FilePolicy>): FilePolicy {
   return { maxSizeBytes: undefined, minSizeBytes: 0, accept: undefined, ...rules }
 }
 
 describe('accept', () => {
+  /** A file of that name and content; text may be of several types, and is what it claims to be. */
+  function sniffed(name: string, contentType: string, declaredType = contentType, sniffedType = contentType) {
+    return { name, field: 'scan', declaredType, sniffedType, contentType }
+  }
+
   it.each([
     [['application/pdf'], 'x', 'application/pdf'],
     [['APPLICATION/PDF'], 'x', 'application/pdf'],
+    [['application/x-pdf'], 'x.pdf', 'application/pdf'],
+    [['image/jpg'], 'x.jpg', 'image/jpeg'],
+    [['image/*'], 'x.svg', 'image/svg+xml'],
     [['image/*'], 'x', 'image/svg+xml'],
-    [['*/*'], 'x', 'application/octet-stream'],
-    [['.pdf'], 'a.pdf', 'application/octet-stream'],
-    [['.PDF'], 'a.pdf', 'application/octet-stream'],
-    [['.pdf'], 'a.PDF', 'application/octet-stream'],
-    [['image/*', '.csv'], 'a.csv', 'text/plain'],
+    [['image/png'], 'named-by-habit.jpg', 'image/png'],
+    [['audio/*'], 'song.mp4', 'audio/mp4'],
+    [['.pdf'], 'a.pdf', 'application/pdf'],
+    [['.PDF'], 'a.PDF', 'application/pdf'],
+    [['image/*', '.csv'], 'a.csv', 'text/csv'],
+    [['.csv'], 'a.csv', 'text/plain'],
+    [['.js'], 'a.js', 'text/plain'],
+    [['.html'], 'a.html', 'text/html'],
+    [['.jpg'], 'really-webp.jpg', 'image/webp'],
+    [['.dwg'], 'a.dwg', 'application/octet-stream'],
+    [['.drawio'], 'a.drawio', 'application/xml'],
+    [['*/*'], 'a.png', 'text/html'],
+    [['application/octet-stream'], 'a.bin', 'application/octet-stream'],
   ])('%j lets %j of type %s in', (accept, name, contentType) => {
-    expect(() => assertAccepted(policy({ accept }), { name, contentType })).not.toThrow()
+    expect(() => assertAccepted(policy({ accept }), sniffed(name, contentType))).not.toThrow()
   })
 
   it.each([
-    [['application/pdf'], 'a.pdf', 'application/pdfx'],
-    [['image/*'], 'a.png', 'imagex/png'],
-    [['image/*'], 'a.png', 'x-image/png'],
+    [['application/pdf'], 'a.pdf', 'application/octet-stream'],
+    [['image/*'], 'a.png', 'application/octet-stream'],
+    [['image/*'], 'a.png', 'text/html'],
+    [['image/*'], 'a.png', 'image/svg+xml'],
+    [['image/*', 'text/html'], 'a.png', 'text/html'],
+    [['image/*'], 'a.html', 'image/gif'],
+    [['image/*'], 'a.exe', 'image/png'],
+    [['text/*'], 'a.csv', 'text/html'],
     [['.pdf'], 'pdf', 'application/pdf'],
     [['.pdf'], 'a.pdf.exe', 'application/pdf'],
     [['.gz'], 'a.gzip', 'application/gzip'],
+    [['.csv'], 'a.csv', 'text/html'],
+    [['.csv'], 'a.csv', 'application/vnd.microsoft.portable-executable'],
+    [['.csv'], 'a.csv', 'application/octet-stream'],
+    [['.csv'], 'a.csv', 'text/x-shellscript'],
+    [['.docx'], 'a.docx', 'application/zip'],
+    [['.png'], 'a.png', 'application/pdf'],
+    [['.dwg'], 'a.dwg', 'text/html'],
+    [['.dwg'], 'a.dwg', 'application/x-elf'],
+    [['image/png'], 'a.jpg', 'image/jpeg'],
   ])('%j keeps %j of type %s out', (accept, name, contentType) => {
-    const error = errorOf(() => assertAccepted(policy({ accept }), { name, contentType }))
-    expect(error.code).toBe('type-not-accepted')
+    const error = errorOf(() => assertAccepted(policy({ accept }), sniffed(name, contentType, 'image/png')))
+    expect([error.code, error.statusCode]).toEqual(['type-not-accepted', 415])
+  })
+
+  it('believes a claim only of a type that no bytes tell, and of bytes that are no other type', () => {
+    const accept = ['application/vnd.dwg', 'application/pdf']
+    const claim = (declared: string, content: string) => () =>
+      assertAccepted(policy({ accept }), sniffed('a.dwg', content, declared))
+    expect(claim('application/vnd.dwg', 'application/octet-stream')).not.toThrow()
+    for (const [declared, content] of [
+      ['application/vnd.dwg', 'text/html'],
+      ['application/vnd.dwg', 'text/plain'],
+      ['application/x-dwg', 'application/octet-stream'],
+      ['application/pdf', 'application/octet-stream'],
+    ] as const) {
+      expect(errorOf(claim(declared, content)).code).toBe('type-not-accepted')
+    }
   })
 
   it('lets everything in when it is not given', () => {
-    expect(() => assertAccepted(policy({}), file)).not.toThrow()
+    expect(() => assertAccepted(policy({}), sniffed('a.png', 'text/html'))).not.toThrow()
   })
 
-  it('names the file, its field, its type and what is accepted', () => {
-    expect(errorOf(() => assertAccepted(policy({ accept: ['image/*', '.csv'] }), file)).message).toBe(
-      "file 'cv.pdf' in field 'application' is of type application/pdf; accepted: image/*, .csv",
+  it('names the file, its field, what it is, claims and is called, and what is accepted', () => {
+    const page = sniffed('cv.pdf', 'text/html', 'application/pdf')
+    const error = errorOf(() => assertAccepted(policy({ accept: ['image/*', '.pdf'] }), page))
+    expect(error.message).toBe(
+      "file 'cv.pdf' in field 'scan' is of type text/html, declared as application/pdf, and its extension is .pdf; " +
+        'accepted: image/*, .pdf',
     )
+    expect(error.context).toEqual({
+      field: 'scan',
+      name: 'cv.pdf',
+      declaredType: 'application/pdf',
+      extension: 'pdf',
+      sniffedType: 'text/html',
+      accept: ['image/*', '.pdf'],
+    })
+    const nameless = errorOf(() => assertAccepted(policy({ accept: ['.pdf'] }), sniffed('cv', 'text/html')))
+    expect(nameless.message).toContain('and it has no extension;')
   })
 
   it.each([
@@ -102,9 +160,7 @@ describe('minSizeBytes', () => {
   })
 
   it('names the file, its size and the limit, and no field where there is none', () => {
-    const { message } = errorOf(() =>
-      assertNotTooSmall(policy({ minSizeBytes: 1024 }), { name: 'a.txt', contentType: 'text/plain' }, 2),
-    )
+    const { message } = errorOf(() => assertNotTooSmall(policy({ minSizeBytes: 1024 }), { name: 'a.txt' }, 2))
     expect(message).toBe("file 'a.txt' has 2 bytes; at least 1 KiB are wanted")
   })
 })

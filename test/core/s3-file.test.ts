@@ -217,6 +217,38 @@ describe('url()', () => {
     expect(await Promise.all([file.url(), file.url()])).toEqual(['https://files/1', 'https://files/1'])
   })
 
+  it.each([
+    ['image/png', undefined, 'inline'],
+    ['image/png', 'attachment', 'attachment'],
+    ['application/pdf', undefined, 'attachment'],
+    ['application/pdf', 'inline', 'inline'],
+    ['text/html', 'inline', 'attachment'],
+    ['image/svg+xml', 'inline', 'attachment'],
+    [null, 'inline', 'attachment'],
+  ] as const)('of type %s, asked for as %s, is served as %s', async (contentType, asked, disposition) => {
+    await new S3File({ ...init, contentType }).url(asked === undefined ? {} : { disposition: asked })
+    expect(storage.calls[0]?.[1]?.disposition).toBe(disposition)
+  })
+
+  it('is served by the type that is asked for, and never shown as what would run', async () => {
+    const file = new S3File({ ...init, contentType: 'image/png' })
+    await file.url({ contentType: 'text/html', disposition: 'inline' })
+    await file.url({ contentType: 'image/png, text/html' })
+    await file.url({ contentType: 'video/mp4' })
+    expect(storage.calls.map(([, options]) => options?.disposition)).toEqual([
+      'attachment',
+      'attachment',
+      'inline',
+    ])
+  })
+
+  it("is shown when its type is on the storage's list", async () => {
+    Object.assign(storage, { inlineTypes: ['application/pdf'] })
+    await new S3File(init).url()
+    await new S3File({ ...init, contentType: 'image/png' }).url()
+    expect(storage.calls.map(([, options]) => options?.disposition)).toEqual(['inline', 'attachment'])
+  })
+
   it('gives other options another URL', async () => {
     const file = new S3File(init)
     expect(await file.url({ disposition: 'inline' })).toBe('https://files/1')

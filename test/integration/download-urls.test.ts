@@ -10,6 +10,7 @@ import { copyInParts } from '../../src/storage/s3-copy.ts'
 import { uploadFromStream } from '../../src/upload/upload-from-stream.ts'
 import { sampleBytes } from '../support/multipart.ts'
 import { S3World } from '../support/s3-world.ts'
+import { heads, png } from '../support/sample-heads.ts'
 
 let world: S3World
 let file: S3File
@@ -41,11 +42,44 @@ describe('a presigned URL', () => {
       `attachment; filename="Pr_fung _1_.txt"; filename*=UTF-8''Pr%C3%BCfung%20%221%22.txt`,
     )
     expect(headers.get('content-type')).toBe('text/plain')
-    const inline = await fetch(
-      await file.url({ disposition: 'inline', downloadName: 'other.bin', contentType: 'image/png' }),
-    )
+    const inline = await fetch(await file.url({ disposition: 'inline', downloadName: 'other.bin' }))
     expect(inline.headers.get('content-disposition')).toBe('inline; filename="other.bin"')
-    expect(inline.headers.get('content-type')).toBe('image/png')
+  })
+
+  it.each([
+    ['an image', { contentType: 'image/png' }, 'inline'],
+    [
+      'an image that is to be downloaded',
+      { contentType: 'image/png', disposition: 'attachment' },
+      'attachment',
+    ],
+    ['a page', { contentType: 'text/html' }, 'attachment'],
+    ['a page that is to be shown', { contentType: 'text/html', disposition: 'inline' }, 'attachment'],
+    ['a drawing that is to be shown', { contentType: 'image/svg+xml', disposition: 'inline' }, 'attachment'],
+  ] as const)('answers %s as its type allows', async (_what, options, disposition) => {
+    const url = new URL(await file.url({ ...options, downloadName: 'a' }))
+    expect(url.searchParams.get('response-content-disposition')).toBe(`${disposition}; filename="a"`)
+    expect(url.searchParams.get('response-content-type')).toBe(options.contentType)
+    const { headers } = await fetch(url)
+    if (!S3World.abilities.overridesHeaders) return
+    expect(headers.get('content-disposition')).toBe(`${disposition}; filename="a"`)
+    expect(headers.get('content-type')).toBe(options.contentType)
+  })
+
+  it('of an upload, and its object, say what the bytes are', async () => {
+    for (const [head, contentType, disposition] of [
+      [png, 'image/png', 'inline'],
+      [Buffer.from('<svg onload=alert(1)>'), 'image/svg+xml', 'attachment'],
+      [Buffer.from('<script>alert(1)</script>'), 'text/html', 'attachment'],
+    ] as const) {
+      const uploaded = await uploadFromStream(head, { name: 'a.png', contentType: 'image/png' })
+      expect(uploaded.contentType).toBe(contentType)
+      const url = new URL(await uploaded.url({ disposition: 'inline' }))
+      expect(url.searchParams.get('response-content-disposition')).toBe(`${disposition}; filename="a.png"`)
+      expect((await world.storage.stat(uploaded.key))?.contentType).toBe(contentType)
+      const put = world.proxy.requests.findLast(({ operation }) => operation === 'PutObject')
+      expect(put?.headers['content-disposition']).toBe(`${disposition}; filename="a.png"`)
+    }
   })
 
   it('is refused when a character of it is changed', async ({ skip }) => {
@@ -95,11 +129,11 @@ describe('a file', () => {
   })
 
   it('larger than one copy may be is copied in parts, with all it has', async () => {
-    const content = sampleBytes(12 * MiB)
+    const film = heads['video/mp4'] as Buffer
+    const content = Buffer.concat([film, sampleBytes(12 * MiB)])
     const objectParams = { CacheControl: 'private', Metadata: { origin: 'test' } }
     const source = await uploadFromStream(content, {
       name: 'large.bin',
-      contentType: 'video/mp4',
       objectParams,
     })
     const bucket = new S3Bucket(world.client, S3World.server.bucket, {

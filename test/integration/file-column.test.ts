@@ -24,6 +24,7 @@ import {
   Unselected,
   UnselectedColumns,
 } from '../support/entities.ts'
+import { png } from '../support/sample-heads.ts'
 
 const sqlite = 'sqljs://memory'
 
@@ -374,10 +375,14 @@ describe.each(databasesOfRun())('a file column on %s', (name) => {
     const into = [InJson, 'file'] as const
     const file = await uploadFromStream(Buffer.from('x'), { name: 'a.txt', contentType: 'text/plain', into })
     expect(file.key).toMatch(/^json\/[\w-]{22}\/a\.txt$/)
-    const tooLarge = uploadFromStream(Buffer.alloc(1001), { name: 'a.txt', contentType: 'text/plain', into })
+    const tooLarge = uploadFromStream(Buffer.alloc(1001, 'x'), {
+      name: 'a.txt',
+      contentType: 'text/plain',
+      into,
+    })
     await expect(tooLarge).rejects.toThrow("file 'a.txt' is larger than the limit of 1000 bytes")
-    const image = uploadFromStream(Buffer.alloc(1), { name: 'a.png', contentType: 'image/png', into })
-    await expect(image).rejects.toThrow("file 'a.png' is of type image/png; accepted: text/*")
+    const image = uploadFromStream(png, { name: 'a.txt', contentType: 'text/plain', into })
+    await expect(image).rejects.toThrow("file 'a.txt' is of type image/png, declared as text/plain")
   })
 
   it('the entity of the README hands out a URL', async () => {

@@ -11,6 +11,7 @@ import {
 import { post, startServer, type TestServer } from '../support/http-server.ts'
 import { boundary, formBody, formEnd, formType, partHead, sampleBytes } from '../support/multipart.ts'
 import { S3World } from '../support/s3-world.ts'
+import { jpeg, pdf, png } from '../support/sample-heads.ts'
 
 const MiB = 1024 * 1024
 
@@ -46,8 +47,8 @@ const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest(
 
 describe('an upload that is fine', () => {
   it('sends a file below one part in a single PUT', async () => {
-    const content = sampleBytes(100_000)
-    const answer = await send({ name: 'file', filename: 'report.pdf', type: 'application/pdf', content })
+    const content = Buffer.concat([pdf, sampleBytes(100_000 - pdf.length)])
+    const answer = await send({ name: 'file', filename: 'report.pdf', content })
     expect(answer).toEqual({
       status: 200,
       body: { name: 'report.pdf', size: 100_000, contentType: 'application/pdf' },
@@ -146,8 +147,8 @@ describe('an upload that is fine', () => {
     isForm = true
     const { status, body } = await send(
       { name: 'title', content: 'Erklärung' },
-      { name: 'photos', filename: 'a.png', type: 'image/png', content: 'aa' },
-      { name: 'photos', filename: 'b.png', type: 'image/png', content: 'b' },
+      { name: 'photos', filename: 'a.png', type: 'image/png', content: png },
+      { name: 'photos', filename: 'b.png', type: 'image/png', content: jpeg },
       { name: '__proto__', content: 'harmless' },
       { name: 'title', content: 'second' },
       { name: 'cv', filename: '', type: 'application/octet-stream', content: '' },
@@ -157,8 +158,8 @@ describe('an upload that is fine', () => {
       JSON.stringify({
         files: {
           photos: [
-            { name: 'a.png', size: 2, contentType: 'image/png' },
-            { name: 'b.png', size: 1, contentType: 'image/png' },
+            { name: 'a.png', size: png.length, contentType: 'image/png' },
+            { name: 'b.png', size: jpeg.length, contentType: 'image/jpeg' },
           ],
         },
         fields: { title: ['Erklärung', 'second'], ['__proto__']: ['harmless'] },
@@ -276,11 +277,12 @@ describe('bad input', () => {
   it('the files of a form are all gone when a later one is refused', async () => {
     isForm = true
     options = { accept: ['image/*'] }
-    const image = { name: 'files', filename: 'a.png', type: 'image/png', content: sampleBytes(200_000) }
-    const answer = await send(image, image, { ...image, filename: 'a.exe', type: 'application/x-msdownload' })
+    const content = Buffer.concat([png, sampleBytes(200_000)])
+    const image = { name: 'files', filename: 'a.png', type: 'image/png', content }
+    const answer = await send(image, image, { ...image, content: '<!doctype html><script>alert(1)</script>' })
     expect(answer).toMatchObject({ status: 415, body: { code: 'type-not-accepted' } })
     expect(answer.body.message).toBe(
-      "file 'a.exe' in field 'files' is of type application/x-msdownload; accepted: image/*",
+      "file 'a.png' in field 'files' is of type text/html, declared as image/png, and its extension is .png; accepted: image/*",
     )
     await nothingLeft()
   })

@@ -163,9 +163,6 @@ describe('the installed package', () => {
       cwd: project,
       encoding: 'utf8',
     })
-    expect(JSON.parse(printed)).toEqual([
-      { name: 'a.txt', size: 5, contentType: 'application/octet-stream' },
-      'hello',
-    ])
+    expect(JSON.parse(printed)).toEqual([{ name: 'a.txt', size: 5, contentType: 'text/plain' }, 'hello'])
   })
 })

@@ -18,6 +18,11 @@ describe('S3Storage', () => {
     [{ bucket, unsignedPayload: 'never' }, 'invalid-option', "'tls' or 'always'"],
     [{ bucket, checksum: 'md5' }, 'invalid-option', "'crc32' or 'none'"],
     [{ bucket, urls: { expiresInSeconds: 604_801 } }, 'invalid-option', 'an integer from 1 to 604800'],
+    [
+      { bucket, urls: { inlineTypes: ['text/html'] } },
+      'invalid-option',
+      'types that a browser shows without running',
+    ],
     [{ bucket, urls: { window: 1 } }, 'unknown-option', "S3Storage urls: there is no option 'window'"],
     [{ bucket, urls: { sign: () => '' } }, 'invalid-option', "option 'sign' needs 'publicBaseUrl'"],
   ])('refuses %o', (options, code, message) => {

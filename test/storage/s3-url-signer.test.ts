@@ -174,6 +174,15 @@ describe('a presigned URL', () => {
     expect(inWindow.refreshAt.getTime()).toBeLessThanOrEqual(expiration.getTime())
   })
 
+  it.each([undefined, 'text/html', 'image/svg+xml'])(
+    'shows nothing of type %s in the browser',
+    async (contentType) => {
+      const options = contentType === undefined ? {} : { contentType }
+      const { url } = await signerFor(clientWith()).sign('a', { ...options, disposition: 'inline' })
+      expect(new URL(url).searchParams.get('response-content-disposition')).toBe('attachment; filename="a"')
+    },
+  )
+
   it('is made without a request', async () => {
     const handle = vi.fn()
     const client = clientWith({ requestHandler: { handle } })

@@ -1,19 +1,24 @@
-import { Readable } from 'node:stream'
+import { once } from 'node:events'
+import { PassThrough, Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { describe, expect, it } from 'vitest'
 import type { FilePolicy } from '../../src/core/file-policy.ts'
 import { UploadGate } from '../../src/upload/upload-gate.ts'
 
-const file = { name: 'a.txt', contentType: 'text/plain', field: 'cv' }
+const file = { name: 'a.txt', field: 'cv' }
 
 function policy(rules: Partial<FilePolicy>): FilePolicy {
   return { maxSizeBytes: undefined, minSizeBytes: 0, accept: undefined, ...rules }
 }
 
+function gateOf(source: Readable, policies: FilePolicy[] = [], announcedBytes?: number): UploadGate {
+  return new UploadGate(source, file, { policies, announcedBytes })
+}
+
 /** What comes out at the end for text that comes in piece by piece. */
-async function pass(gate: UploadGate, ...pieces: string[]): Promise<string> {
-  Readable.from(pieces.map((piece) => Buffer.from(piece))).pipe(gate)
-  return (await buffer(gate)).toString()
+async function pass(pieces: string[], policies: FilePolicy[], announcedBytes?: number): Promise<string> {
+  const source = Readable.from(pieces.map((piece) => Buffer.from(piece)))
+  return (await buffer(gateOf(source, policies, announcedBytes))).toString()
 }
 
 describe('the upload gate', () => {
@@ -23,11 +28,11 @@ describe('the upload gate', () => {
     ['a file of exactly the announced size', [policy({})], 6],
     ['any file when there are no rules', [], undefined],
   ])('lets %s pass, byte for byte', async (_what, policies, announced) => {
-    expect(await pass(new UploadGate(policies, file, announced), 'abc', 'def')).toBe('abcdef')
+    expect(await pass(['abc', 'def'], policies, announced)).toBe('abcdef')
   })
 
   it('lets an empty file pass that nobody wants larger', async () => {
-    expect(await pass(new UploadGate([policy({ maxSizeBytes: 0 })], file, 0))).toBe('')
+    expect(await pass([], [policy({ maxSizeBytes: 0 })], 0)).toBe('')
   })
 
   it.each([
@@ -48,7 +53,7 @@ describe('the upload gate', () => {
     ['one byte longer than announced', [policy({})], 5, 'size-mismatch'],
     ['one byte shorter than announced', [policy({})], 7, 'size-mismatch'],
   ])('fails a file that is %s', async (_what, policies, announced, code) => {
-    await expect(pass(new UploadGate(policies, file, announced), 'abc', 'def')).rejects.toMatchObject({
+    await expect(pass(['abc', 'def'], policies, announced)).rejects.toMatchObject({
       code,
     })
   })
@@ -57,25 +62,121 @@ describe('the upload gate', () => {
     [5, 'more bytes than the 5 bytes'],
     [1024, 'fewer bytes than the 1 KiB'],
   ])('says of a file announced with %i bytes that it has %s', async (announced, what) => {
-    await expect(pass(new UploadGate([], file, announced), 'abcdef')).rejects.toThrow(
+    await expect(pass(['abcdef'], [], announced)).rejects.toThrow(
       `file 'a.txt' in field 'cv' has ${what} that were announced`,
     )
   })
 
   it('lets nothing of a chunk pass that crosses the limit', async () => {
-    const gate = new UploadGate([policy({ maxSizeBytes: 3 })], file)
+    const source = new PassThrough()
+    const gate = gateOf(source, [policy({ maxSizeBytes: 3 })])
     const passed: string[] = []
     gate.on('data', (chunk) => passed.push(String(chunk)))
     const failed = new Promise((resolve) => gate.once('error', resolve))
-    gate.write('abc')
-    gate.write('d')
+    source.write('abc')
+    source.write('d')
     expect(await failed).toMatchObject({ code: 'file-too-large' })
     expect(passed).toEqual(['abc'])
+    expect(source.destroyed).toBe(true)
   })
 
   it('counts the bytes as they pass', async () => {
     const counts: number[] = []
-    await pass(new UploadGate([], file, undefined, (bytes) => counts.push(bytes)), 'abc', 'é')
+    const onBytes = (bytes: number) => counts.push(bytes)
+    await buffer(new UploadGate(Readable.from([Buffer.from('abc'), 'é']), file, { policies: [], onBytes }))
     expect(counts).toEqual([3, 5])
+  })
+
+  it('passes every view of bytes that a stream of objects gives, and nothing else', async () => {
+    const views = [new Uint8Array([97, 98, 99]).subarray(1), Buffer.from('d'), 'ef']
+    expect(String(await buffer(gateOf(Readable.from(views))))).toBe('bcdef')
+    await expect(buffer(gateOf(Readable.from([{ length: 3 }])))).rejects.toMatchObject({
+      code: 'invalid-value',
+    })
+  })
+
+  it('passes the very chunks that come, without a copy', async () => {
+    const chunks = [Buffer.from('abc'), Buffer.from('def')]
+    const passed: unknown[] = []
+    const gate = gateOf(Readable.from(chunks)).on('data', (chunk) => passed.push(chunk))
+    await once(gate, 'end')
+    expect(passed.length).toBe(2)
+    expect(passed.every((chunk, index) => chunk === chunks[index])).toBe(true)
+  })
+
+  it('holds a fast source back', async () => {
+    let made = 0
+    const source = new Readable({
+      read() {
+        made++
+        this.push(made > 1000 ? null : Buffer.alloc(16 * 1024))
+      },
+    })
+    const gate = gateOf(source)
+    await gate.head(4)
+    await new Promise((resolve) => setImmediate(resolve))
+    const held = made
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve))
+    expect(made).toBe(held)
+    expect(held * 16).toBeLessThan(512)
+    gate.destroy()
+    expect(source.destroyed).toBe(true)
+  })
+
+  it.each([
+    ['fails', new Error('disk gone')],
+    ['is closed', undefined],
+  ])('fails when its source %s, and not with an end', async (_how, error) => {
+    const source = new PassThrough()
+    const gate = gateOf(source)
+    const read = buffer(gate)
+    source.write('abc')
+    source.destroy(error)
+    await expect(read).rejects.toMatchObject(error ?? { code: 'truncated-body' })
+    expect(gate.readableEnded).toBe(false)
+  })
+
+  it('fails at once for a source that has failed before', async () => {
+    const error = new Error('disk gone')
+    const source = new PassThrough()
+    source.on('error', () => undefined)
+    source.destroy(error)
+    const gate = gateOf(source)
+    gate.on('error', () => undefined)
+    await expect(gate.head(4)).rejects.toBe(error)
+  })
+})
+
+describe('the head', () => {
+  it.each([
+    ['of one chunk', ['abcdef'], 'abcd'],
+    ['of several chunks', ['ab', '', 'c', 'def'], 'abcd'],
+    ['of a file that is shorter', ['a', 'b'], 'ab'],
+    ['of a file of just that length', ['abcd'], 'abcd'],
+    ['of an empty file', [], ''],
+  ])('%s is known before anybody reads, and passes all the same', async (_what, pieces, head) => {
+    const gate = gateOf(Readable.from(pieces.map((piece) => Buffer.from(piece))))
+    expect((await gate.head(4)).toString()).toBe(head)
+    expect((await buffer(gate)).toString()).toBe(pieces.join(''))
+  })
+
+  it('is there as soon as its bytes are, although the file goes on', async () => {
+    const source = new PassThrough()
+    const gate = gateOf(source.pause())
+    const head = gate.head(4)
+    source.write('abcde')
+    expect((await head).toString()).toBe('abcd')
+  })
+
+  it('of a file that is refused meanwhile is the reason why', async () => {
+    const gate = gateOf(Readable.from([Buffer.from('abc')]), [policy({ maxSizeBytes: 2 })])
+    await expect(gate.head(4)).rejects.toMatchObject({ code: 'file-too-large' })
+  })
+
+  it('copies no more than was asked for', async () => {
+    const chunk = Buffer.alloc(1024 * 1024)
+    const head = await gateOf(Readable.from([chunk])).head(4)
+    expect(head.length).toBe(4)
+    expect(head.buffer).not.toBe(chunk.buffer)
   })
 })

@@ -45,6 +45,7 @@ describe('the target of an upload', () => {
       keyPrefix: 'main/',
       key: 'unique',
       policies: [{ maxSizeBytes: undefined, minSizeBytes: 0, accept: undefined }],
+      inspectors: [],
     })
   })
 
@@ -137,6 +138,31 @@ describe('the object parameters', () => {
       CacheControl: 'no-store',
       ContentDisposition: 'inline',
     })
+  })
+
+  it.each([
+    ['image/png', undefined, 'inline; filename="a b.txt"'],
+    ['application/pdf', undefined, 'attachment; filename="a b.txt"'],
+    ['image/png', 'attachment', 'attachment'],
+    ['application/pdf', 'inline', 'inline'],
+    ['text/html', 'Attachment; filename="x"', 'Attachment; filename="x"'],
+    ['text/html', 'inline', 'attachment; filename="a b.txt"'],
+    ['image/svg+xml', ' INLINE ; filename="x"', 'attachment; filename="a b.txt"'],
+    ['image/svg+xml', 'attachments', 'attachment; filename="a b.txt"'],
+    ['application/xml', '', 'attachment; filename="a b.txt"'],
+  ])('let %s be shown where it is harmless, also when they say %j', async (contentType, said, stored) => {
+    const objectParams = said === undefined ? {} : { ContentDisposition: said }
+    const { paramsOf } = resolveTarget('upload', { objectParams })
+    expect((await paramsOf({ ...about, contentType })).ContentDisposition).toBe(stored)
+  })
+
+  it("let be shown what is on the storage's list", async () => {
+    configureStorages({ default: Object.assign(new MemoryStorage(), { inlineTypes: ['application/pdf'] }) })
+    const { paramsOf } = resolveTarget('upload', {})
+    const dispositions = ['application/pdf', 'image/png'].map(async (contentType) => {
+      return (await paramsOf({ ...about, contentType })).ContentDisposition?.split(';')[0]
+    })
+    expect(await Promise.all(dispositions)).toEqual(['inline', 'attachment'])
   })
 
   it.each([
