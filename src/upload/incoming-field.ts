@@ -1,6 +1,8 @@
 import type { FormTally } from './form-tally.js'
 import type { PartHeader } from './part-header.js'
 
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true })
+
 /** A field of a form, of which some of the value has come. */
 export class IncomingField {
   readonly #header: PartHeader
@@ -24,13 +26,8 @@ export class IncomingField {
     this.#chunks.push(chunk)
   }
 
-  /** The whole of it, in UTF-8 unless the part says another charset that is known. */
+  /** The whole of it, in UTF-8 as the URL and Fetch standards have it for forms. */
   text(): string {
-    const bytes = Buffer.concat(this.#chunks)
-    try {
-      return new TextDecoder(this.#header.charset, { ignoreBOM: true }).decode(bytes)
-    } catch {
-      return bytes.toString()
-    }
+    return utf8.decode(Buffer.concat(this.#chunks))
   }
 }
