@@ -19,6 +19,19 @@ export default defineConfig({
       },
       {
         test: {
+          // Needs a Chromium, which npm does not bring.
+          name: 'browser',
+          include: ['test/browser/**/*.test.ts'],
+          globalSetup: 'test/support/global-setup.ts',
+          fileParallelism: false,
+          // Generous: they end a test that hangs, none measures time.
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+          expect: { poll: { timeout: 60_000 } },
+        },
+      },
+      {
+        test: {
           name: 'package',
           include: ['test/package/**/*.test.ts'],
           testTimeout: 300_000,

@@ -1,10 +1,7 @@
-import { CreateDateColumn, Entity, PrimaryGeneratedColumn } from 'typeorm'
-import { FileJournalEntry, type S3File, S3FileField } from 'typeorm-s3-file'
+import { CreateDateColumn, Entity, PrimaryGeneratedColumn, UpdateDateColumn } from 'typeorm'
+import { type S3File, S3FileField } from 'typeorm-s3-file'
 
-// Table names of their own: `synchronize` must not meet somebody's table in a database that was there before.
-@Entity('typeorm_s3_file_demo_journal')
-export class Journal extends FileJournalEntry {}
-
+// A table name of its own: `synchronize` must not meet somebody's table in a database that was there before.
 @Entity('typeorm_s3_file_demo')
 export class Document {
   @PrimaryGeneratedColumn('uuid')
@@ -13,10 +10,10 @@ export class Document {
   @CreateDateColumn()
   createdAt!: Date
 
-  @S3FileField({ keyPrefix: 'documents', maxSizeBytes: 20 * 1024 ** 3, nullable: true })
-  file!: S3File | null
+  /** When the file came that is there now. */
+  @UpdateDateColumn()
+  updatedAt!: Date
 
-  get downloadUrl() {
-    return this.file?.url()
-  }
+  @S3FileField({ keyPrefix: 'documents', maxSizeBytes: 20_000_000_000, nullable: true })
+  file!: S3File | null
 }

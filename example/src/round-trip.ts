@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { DataSource } from 'typeorm'
-import { filesSettled } from 'typeorm-s3-file'
+import { FileJanitor } from 'typeorm-s3-file'
 
 interface DocumentJson {
   id: string
@@ -38,7 +38,8 @@ export async function makeRoundTrip(
   expect(received === sha256(content), 'the download is not what was sent')
 
   await request('DELETE', `${address}/documents/${document.id}`)
-  await filesSettled(dataSource) // The object goes after COMMIT, and no request waits for it.
+  // The object goes after COMMIT, here some seconds later. Whoever cannot wait for the janitor calls one.
+  await new FileJanitor(dataSource, { deleteAfterSeconds: 0 }).runOnce()
   const afterwards = await fetch(document.file.url)
   expect(afterwards.status === 404, `the URL of the deleted document answered ${afterwards.status}`)
   console.log('Sent, stored, downloaded and deleted: all as it should be.')

@@ -7,11 +7,10 @@ export interface Settings {
   bucket: string
   s3: S3ClientConfig
   database: DataSourceOptions
-  stopServers: () => void
 }
 
 /** Takes the S3 and the database that the environment names, and starts the embedded one for each it does not. */
-export async function loadSettings(): Promise<Settings> {
+export async function loadSettings(): Promise<Settings & { stopServers: () => void }> {
   const { PORT = '3000', S3_BUCKET } = process.env
   const common = { port: Number(PORT), bucket: S3_BUCKET || 'typeorm-s3-file-demo' }
   const s3 = namedS3()
