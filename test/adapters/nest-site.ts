@@ -6,12 +6,13 @@ import {
   Controller,
   type ExecutionContext,
   HttpCode,
+  type INestApplication,
+  type ModuleMetadata,
   type NestInterceptor,
   Post,
   UseInterceptors,
 } from '@nestjs/common'
-import { HttpAdapterHost, NestFactory } from '@nestjs/core'
-import { BaseExceptionFilter } from '@nestjs/core'
+import { BaseExceptionFilter, HttpAdapterHost, NestFactory } from '@nestjs/core'
 import { FileInterceptor } from '@nestjs/platform-express'
 import { FastifyAdapter } from '@nestjs/platform-fastify'
 import type { S3File } from '../../src/core/s3-file.ts'
@@ -19,25 +20,35 @@ import { getStorage } from '../../src/core/storage-registry.ts'
 import { S3FileInterceptor, S3FileModule, UploadedS3File } from '../../src/nest.ts'
 import type { Site } from './sites.ts'
 
-/** An application of Nest on a real socket, with the storages that are configured already. */
+export type Platform = 'express' | 'fastify'
+
+export interface NestServer {
+  app: INestApplication
+  url: string
+  port: number
+  /** What the application has logged as an error or a warning. */
+  logs: string[]
+}
+
+/** An application of Nest on a real socket. */
 export async function startNest(
-  platform: 'express' | 'fastify',
-  module: object,
-  prepare: (app: Awaited<ReturnType<typeof NestFactory.create>>) => void = () => undefined,
-): Promise<{ port: number; stop: () => Promise<void>; get: <T>(token: unknown) => T }> {
-  const options = { logger: false, forceCloseConnections: true } as const
+  platform: Platform,
+  module: ModuleMetadata,
+  prepare: (app: INestApplication) => void = () => undefined,
+): Promise<NestServer> {
+  const logs: string[] = []
+  const remember = (...messages: unknown[]) => void logs.push(messages.join(' '))
+  const logger = { log() {}, warn: remember, error: remember, fatal: remember }
+  const options = { logger, forceCloseConnections: true, abortOnError: false }
+  const root = { module: class {}, ...module }
   const app =
     platform === 'express'
-      ? await NestFactory.create(module as never, options)
-      : await NestFactory.create(
-          module as never,
-          new FastifyAdapter({ forceCloseConnections: true }) as never,
-          options,
-        )
+      ? await NestFactory.create(root, options)
+      : await NestFactory.create(root, new FastifyAdapter({ forceCloseConnections: true }), options)
   prepare(app)
   await app.listen(0, '127.0.0.1')
   const { port } = app.getHttpServer().address() as AddressInfo
-  return { port, stop: () => app.close(), get: (token) => app.get(token as never, { strict: false }) }
+  return { app, port, url: `http://127.0.0.1:${port}/`, logs }
 }
 
 /** Reads the body, as a middleware that does not know better would. */
@@ -48,7 +59,7 @@ class ReadingInterceptor implements NestInterceptor {
   }
 }
 
-export async function nestSite(platform: 'express' | 'fastify', maxSizeBytes: number): Promise<Site> {
+export async function nestSite(platform: Platform, maxSizeBytes: number): Promise<Site> {
   @Controller()
   class UploadController {
     @Post()
@@ -76,12 +87,11 @@ export async function nestSite(platform: 'express' | 'fastify', maxSizeBytes: nu
     }
   }
   const module = {
-    module: class {},
     imports: [S3FileModule.forRoot({ storages: { default: getStorage() } })],
     controllers: [UploadController],
   }
-  const { port, stop } = await startNest(platform, module, (app) => {
+  const { app, port } = await startNest(platform, module, (app) => {
     app.useGlobalFilters(new RememberingFilter(app.get(HttpAdapterHost).httpAdapter))
   })
-  return { port, stop, failures }
+  return { port, failures, stop: () => app.close() }
 }

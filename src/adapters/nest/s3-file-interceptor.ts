@@ -87,9 +87,9 @@ function bodyOf(fields: UploadedForm['fields']): Record<string, string | string[
 }
 
 async function discardUnclaimed(form: UploadedForm): Promise<void> {
-  for (const file of Object.values(form.files).flat().filter(isUnclaimed)) {
+  for (const file of Object.values(form.files).flat()) {
     try {
-      await file.discard()
+      if (isUnclaimed(file)) await file.discard()
     } catch (error) {
       // The handler's error matters more; the journal, or `reconcile`, still knows of the object.
       logger.warn(`the upload '${file.name}' of a handler that failed could not be discarded: ${error}`)

@@ -1,4 +1,4 @@
-import { Inject, Module, type OnModuleInit } from '@nestjs/common'
+import { Inject, Module, type OnApplicationBootstrap } from '@nestjs/common'
 import { HttpAdapterHost } from '@nestjs/core'
 import type { FastifyInstance } from 'fastify'
 import { configureStorages } from '../../core/storage-registry.js'
@@ -23,7 +23,7 @@ import { S3FileHealthIndicator } from './s3-file-health-indicator.js'
   providers: [JournaledDataSources, JanitorService, S3FileHealthIndicator, S3FileExceptionFilter],
   exports: [S3FileHealthIndicator, S3FileExceptionFilter],
 })
-export class S3FileModule extends ConfigurableModuleClass implements OnModuleInit {
+export class S3FileModule extends ConfigurableModuleClass implements OnApplicationBootstrap {
   readonly #host: HttpAdapterHost
 
   /** @throws ConfigurationError `unknown-option`, `invalid-option`. */
@@ -37,10 +37,10 @@ export class S3FileModule extends ConfigurableModuleClass implements OnModuleIni
     this.#host = host
   }
 
-  onModuleInit(): void {
+  /** After `onModuleInit`, in which Nest's own upload interceptors register the multipart plugin that they need. */
+  onApplicationBootstrap(): void {
     const { httpAdapter } = this.#host
     if (httpAdapter?.getType() !== 'fastify') return
-    // Registered, not added: it waits for the multipart plugins of others, and then leaves the parser to them.
     httpAdapter.getInstance<FastifyInstance>().register(s3FilePlugin)
   }
 }
