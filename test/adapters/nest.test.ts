@@ -1,4 +1,3 @@
-import 'reflect-metadata'
 import {
   Body,
   type CanActivate,
@@ -16,7 +15,6 @@ import { DataSource, Entity, type EntityManager, PrimaryGeneratedColumn } from '
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { S3File } from '../../src/core/s3-file.ts'
 import {
-  ApiS3File,
   S3FileExceptionFilter,
   S3FileInterceptor,
   S3FileModule,
@@ -195,7 +193,9 @@ describe.each(['express', 'fastify'] as const)('Nest on %s', (platform) => {
       { name: '__proto__', content: 'x' },
     )
     expect(answer).toMatchObject({ status: 201, body: { title: 'T', tag: ['a', 'b'] } })
-    const { file: saved } = await dataSource.manager.findOneByOrFail(Document, { id: answer.body.id as number })
+    const { file: saved } = await dataSource.manager.findOneByOrFail(Document, {
+      id: answer.body.id as number,
+    })
     expect(saved?.key).toMatch(/^documents\//)
     expect((await saved?.bytes())?.toString()).toBe('hello')
   })
@@ -210,7 +210,13 @@ describe.each(['express', 'fastify'] as const)('Nest on %s', (platform) => {
     const back = { ...file, name: 'back', filename: 'b.txt' }
     const parts = [{ ...file, name: 'front' }, back, back, { name: 'title', content: 'T' }]
     const json = { name: 'a.txt', size: 5, contentType: 'text/plain' }
-    const files = { front: [json], back: [{ ...json, name: 'b.txt' }, { ...json, name: 'b.txt' }] }
+    const files = {
+      front: [json],
+      back: [
+        { ...json, name: 'b.txt' },
+        { ...json, name: 'b.txt' },
+      ],
+    }
     expect(await send('form', ...parts)).toEqual({
       status: 201,
       body: { files, fields: { title: ['T'] }, front: json },
@@ -312,38 +318,4 @@ describe.each(['express', 'fastify'] as const)('Nest on %s', (platform) => {
       })
     })
   }
-})
-
-describe('S3FileModule', () => {
-  it('takes its options from a factory', async () => {
-    const storages = { default: new MemoryStorage(), other: new MemoryStorage() }
-    class Settings {
-      readonly storages = storages
-    }
-    const settings = { module: class {}, providers: [Settings], exports: [Settings] }
-    const server = await startNest('express', {
-      imports: [
-        S3FileModule.forRootAsync({
-          imports: [settings],
-          inject: [Settings],
-          useFactory: ({ storages }: Settings) => ({ storages }),
-        }),
-      ],
-    })
-    await server.app.close()
-    expect(await new S3File({ key: 'x', storage: 'other' }).exists()).toBe(false)
-  })
-
-  it('refuses options that it does not know', async () => {
-    const imports = [S3FileModule.forRoot({ storages: {}, janitr: true } as never)]
-    await expect(startNest('express', { imports })).rejects.toThrow(
-      "S3FileModule: there is no option 'janitr'; did you mean 'janitor'?",
-    )
-  })
-})
-
-describe('@ApiS3File()', () => {
-  it('refuses options that it does not know', () => {
-    expect(() => ApiS3File('file', { requird: true } as never)).toThrow("did you mean 'required'?")
-  })
 })
