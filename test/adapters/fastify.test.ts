@@ -13,12 +13,12 @@ import { formBody, formType, sampleBytes } from '../support/multipart.ts'
 let app: FastifyInstance
 let storage: MemoryStorage
 /** What the application has logged. */
-let log: string
+const log: string[] = []
 beforeEach(() => {
   storage = new MemoryStorage()
   configureStorages({ default: storage })
-  log = ''
-  const stream = { write: (line: string) => void (log += line) }
+  log.length = 0
+  const stream = { write: (line: string) => log.push(line) }
   app = fastify({ forceCloseConnections: true, logger: { level: 'error', stream } })
 })
 afterEach(() => app.close())
@@ -105,7 +105,7 @@ describe('the plugin', () => {
       status: statusCode,
       body: { statusCode, code, error: message, message },
     })
-    if (statusCode >= 500) expect(log).toContain("in bucket 'acme'")
+    if (statusCode >= 500) expect(log.join()).toContain("in bucket 'acme'")
   })
 })
 
