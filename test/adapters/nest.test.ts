@@ -40,6 +40,10 @@ class Document {
 
 const into = [Document, 'file'] as const
 
+/** The transaction of a handler that has failed, and what it waits for. */
+let saving: Promise<void> | undefined
+const answered = { promise: Promise.resolve(), resolve: () => {} }
+
 class Closed implements CanActivate {
   canActivate(): boolean {
     return false
@@ -100,6 +104,18 @@ class Documents {
       await manager.save(Object.assign(new Document(), { file }))
       throw new Error('the transaction failed')
     })
+  }
+
+  @Post('fails-meanwhile')
+  async failsMeanwhile(@UploadedS3File('file', { into }) file: S3File) {
+    await new Promise<void>((saved) => {
+      saving = this.#manager.transaction(async (manager) => {
+        await manager.save(Object.assign(new Document(), { file }))
+        saved()
+        await answered.promise
+      })
+    })
+    throw new Error('something else failed')
   }
 
   @Post('discarded')
@@ -272,6 +288,18 @@ describe.each(['express', 'fastify'] as const)('Nest on %s', (platform) => {
     await filesSettled()
     expect(await rows()).toBe(0)
     expect(stored()).toEqual([])
+  })
+
+  it('leaves the file of a transaction that goes on to the transaction', async () => {
+    answered.promise = new Promise((resolve) => {
+      answered.resolve = resolve
+    })
+    expect((await send('fails-meanwhile', file)).status).toBe(500)
+    answered.resolve()
+    await saving
+    await filesSettled()
+    expect(await rows()).toBe(1)
+    expect(stored()).toEqual(['hello'])
   })
 
   it("answers with Nest's exception for errors of the handler, too", async () => {
