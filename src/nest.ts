@@ -5,6 +5,7 @@ export {
   type PartDown,
   type S3FileHealth,
   S3FileHealthIndicator,
+  type S3FileHealthOptions,
 } from './adapters/nest/s3-file-health-indicator.js'
 export { S3FileInterceptor, S3FormInterceptor } from './adapters/nest/s3-file-interceptor.js'
 export { S3FileModule } from './adapters/nest/s3-file-module.js'

@@ -24,16 +24,15 @@ export interface Site {
   stop: () => Promise<unknown>
 }
 
+const require = createRequire(import.meta.url) // Express 4 has no types under its alias.
+
 export const maxSizeBytes = 12_000_000
 
 /** The sites by framework, and whom each has read the body of `/consumed` before. */
 export const sites: Record<string, { start: () => Promise<Site>; culprit: string }> = {
   node: { start: nodeSite, culprit: 'a body parser' },
   'Express 5': { start: () => expressSite(express), culprit: 'express.raw()' },
-  'Express 4': {
-    start: () => expressSite(createRequire(import.meta.url)('express4')),
-    culprit: 'express.raw()',
-  },
+  'Express 4': { start: () => expressSite(require('express4')), culprit: 'express.raw()' },
   Koa: { start: koaSite, culprit: 'a body parser' },
   Hono: { start: honoSite, culprit: 'a body parser' },
   'a web Request, as in Next': { start: webSite, culprit: 'a body parser' },

@@ -1,6 +1,7 @@
 import { Inject, Injectable, Logger } from '@nestjs/common'
 import type { DataSource } from 'typeorm'
 import { isS3FileError, StorageError } from '../../core/errors.js'
+import { checkOptions, option } from '../../core/options.js'
 import { getStorage, storageNames } from '../../core/storage-registry.js'
 import { type JournalBacklog, readBacklog } from '../../orm/journal-backlog.js'
 import { JournaledDataSources } from './journaled-data-sources.js'
@@ -19,6 +20,12 @@ export interface S3FileHealth {
   journals: (({ status: 'up' } & JournalBacklog) | PartDown)[]
 }
 
+export interface S3FileHealthOptions {
+  /** How long a storage or a journal may take to answer. @default 5 */
+  timeoutSeconds?: number
+}
+
+const checks = { timeoutSeconds: option.integer(1) }
 const logger = new Logger('S3FileModule')
 
 /** Whether the storages and the journals answer. Fits @nestjs/terminus and does not need it. */
@@ -33,22 +40,24 @@ export class S3FileHealthIndicator {
   /**
    * For terminus: `health.check([() => files.isHealthy('files')])`.
    *
-   * @param timeoutSeconds how long a storage or a journal may take to answer.
+   * @throws as `check`.
    */
   async isHealthy<Key extends string = 'files'>(
     key = 'files' as Key,
-    { timeoutSeconds = 5 }: { timeoutSeconds?: number } = {},
+    options: S3FileHealthOptions = {},
   ): Promise<Record<Key, S3FileHealth>> {
-    return { [key]: await this.check({ timeoutSeconds }) } as Record<Key, S3FileHealth>
+    return { [key]: await this.check(options) } as Record<Key, S3FileHealth>
   }
 
   /**
    * Asks each storage for an object that is not there, which takes the right to list its bucket, and counts the
    * entries of each journal. What failed is in the log.
    *
-   * @param timeoutSeconds how long a storage or a journal may take to answer. @default 5
+   * @throws ConfigurationError `unknown-option`, `invalid-option`; Nest's own error for an unknown token of a DataSource.
    */
-  async check({ timeoutSeconds = 5 }: { timeoutSeconds?: number } = {}): Promise<S3FileHealth> {
+  async check(options: S3FileHealthOptions = {}): Promise<S3FileHealth> {
+    checkOptions('S3FileHealthIndicator', options, checks)
+    const { timeoutSeconds = 5 } = options
     const [storages, journals] = await Promise.all([
       Promise.all(
         storageNames().map(async (name) => {
