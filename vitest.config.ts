@@ -9,7 +9,7 @@ export default defineConfig({
       {
         test: {
           name: 'integration',
-          include: ['test/integration/**/*.test.ts'],
+          include: ['test/{adapters,integration}/**/*.test.ts'],
           globalSetup: 'test/support/global-setup.ts',
           // One database, and a part memory that belongs to the process.
           fileParallelism: false,

@@ -90,3 +90,20 @@ export function markGone(file: S3File): FreshUpload {
   freshUploads.set(file, upload)
   return upload
 }
+
+/** What rows were offered. Whether they tell of it depends on an `S3FileSubscriber` being there. */
+const offers = sharedState('offers', () => ({ areWatched: false, files: new WeakSet<S3File>() }))
+
+export function watchOffers(): void {
+  offers.areWatched = true
+}
+
+/** A statement is about to give the file to a row. From then on its transaction decides what becomes of it. */
+export function markOffered(file: S3File): void {
+  offers.files.add(file)
+}
+
+/** Whether it is certain that no row of this process's doing refers to the upload, or may come to. */
+export function isUnclaimed(file: S3File): boolean {
+  return offers.areWatched && freshUploads.get(file)?.isGone === false && !offers.files.has(file)
+}

@@ -17,7 +17,7 @@ import type { ObjectRef } from '../core/object-ref.js'
 import { checkOptions } from '../core/options.js'
 import type { S3File } from '../core/s3-file.js'
 import { UnreadableS3File } from '../core/unreadable-s3-file.js'
-import { markGone, settleUpload } from '../core/upload-ledger.js'
+import { markGone, markOffered, settleUpload, watchOffers } from '../core/upload-ledger.js'
 import { adaptDataSource } from './adapt-data-source.js'
 import {
   changedColumns,
@@ -62,6 +62,7 @@ export class S3FileSubscriber implements EntitySubscriberInterface {
   constructor(options: LifecycleOptions = {}) {
     checkOptions('S3FileSubscriber', options, lifecycleChecks)
     this[lifecycleOfSubscriber] = resolveLifecycle(options)
+    watchOffers()
   }
 
   /** With settings: `subscribers: [S3FileSubscriber.with({ deleteAfterSeconds: 604_800 })]`. */
@@ -316,5 +317,6 @@ function readerOf(runner: QueryRunner): RowReader {
 async function offer(runner: QueryRunner, uploads: S3File[]): Promise<void> {
   if (uploads.length === 0) return
   for (const file of uploads) assertSavable(runner.dataSource, file)
+  for (const file of uploads) markOffered(file)
   TransactionFiles.of(runner).offer(uploads)
 }

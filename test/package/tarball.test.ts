@@ -1,8 +1,18 @@
 import { execFileSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { nestApp } from './nest-app.ts'
 
 const repository = new URL('../..', import.meta.url).pathname
 const modules = join(repository, 'node_modules')
@@ -11,6 +21,7 @@ const notPacked = new Set(['node_modules', '.git', '.servers', 'coverage', 'dist
 let root: string
 /** A project that has installed the tarball. */
 let project: string
+let tarball: string
 /** What the tarball holds. */
 let packed: string[]
 
@@ -26,15 +37,25 @@ beforeAll(() => {
   ]
   packed = files.map(({ path }) => path)
 
+  tarball = join(copy, filename)
+
   project = join(root, 'project')
-  const installed = join(project, 'node_modules', 'typeorm-s3-file')
-  mkdirSync(installed, { recursive: true })
-  for (const name of readdirSync(modules))
-    symlinkSync(join(modules, name), join(project, 'node_modules', name))
-  execFileSync('tar', ['-xzf', join(copy, filename), '-C', installed, '--strip-components=1'])
+  mkdirSync(join(project, 'node_modules'), { recursive: true })
   writeFileSync(join(project, 'package.json'), '{}')
+  installInto(project)
 })
 afterAll(() => rmSync(root, { recursive: true, force: true }))
+
+/** Unpacks the tarball, and links whatever this repository has and the project has not. */
+function installInto(folder: string): void {
+  const installed = join(folder, 'node_modules', 'typeorm-s3-file')
+  mkdirSync(installed)
+  execFileSync('tar', ['-xzf', tarball, '-C', installed, '--strip-components=1'])
+  for (const name of readdirSync(modules)) {
+    const path = join(folder, 'node_modules', name)
+    if (!existsSync(path)) symlinkSync(join(modules, name), path)
+  }
+}
 
 function npm(cwd: string, ...parameters: string[]): string {
   return execFileSync('npm', ['--silent', ...parameters], { cwd, encoding: 'utf8' })
@@ -55,30 +76,37 @@ describe('the tarball', () => {
   })
 
   it('holds every entry with its types, for import and for require', () => {
-    const entries = ['index', 'testing'].flatMap((name) =>
+    const entries = ['index', 'fastify', 'nest', 'testing'].flatMap((name) =>
       ['esm', 'cjs'].flatMap((kind) => [`dist/${kind}/${name}.js`, `dist/${kind}/${name}.d.ts`]),
     )
     expect(packed).toEqual(expect.arrayContaining(entries))
   })
 })
 
-const exportsOf = (load: string) => `
-  const [main, testing] = ${load}
-  console.log(JSON.stringify([main, testing].map((entry) => Object.keys(entry).sort())))
+const entries = [
+  'typeorm-s3-file',
+  ...['fastify', 'nest', 'testing'].map((name) => `typeorm-s3-file/${name}`),
+]
+
+const exportsOf = (load: (entry: string) => string) => `
+  const entries = [${entries.map(load).join()}]
+  console.log(JSON.stringify(entries.map((entry) => Object.keys(entry).sort())))
 `
 
 describe('the installed package', () => {
   it('gives import and require the same names', () => {
     const imported = run(
       'names.mjs',
-      exportsOf("await Promise.all([import('typeorm-s3-file'), import('typeorm-s3-file/testing')])"),
+      exportsOf((entry) => `await import('${entry}')`),
     )
     const required = run(
       'names.cjs',
-      exportsOf("[require('typeorm-s3-file'), require('typeorm-s3-file/testing')]"),
+      exportsOf((entry) => `require('${entry}')`),
     )
     expect(imported).toEqual([
       expect.arrayContaining(['S3File', 'S3FileField', 'configureStorages', 'uploadFromRequest']),
+      ['s3FileErrorHandler', 's3FilePlugin'],
+      expect.arrayContaining(['S3FileInterceptor', 'S3FileModule', 'UploadedS3File']),
       ['MemoryStorage', 'lintStorage'],
     ])
     expect(required).toEqual(imported)
@@ -164,5 +192,50 @@ describe('the installed package', () => {
       encoding: 'utf8',
     })
     expect(JSON.parse(printed)).toEqual([{ name: 'a.txt', size: 5, contentType: 'text/plain' }, 'hello'])
+  })
+})
+
+describe('an application of Nest', () => {
+  const json = { name: 'a.txt', size: 5, contentType: 'text/plain' }
+  const backlog = { entries: 0, due: 0, failing: 0, oldest: null }
+  const answers = {
+    uploaded: [201, { file: json, title: 'T' }],
+    tooLarge: [413, expect.objectContaining({ code: 'file-too-large', error: 'Payload Too Large' })],
+    failed: [500, { statusCode: 500, message: 'Internal server error' }],
+    health: {
+      files: {
+        status: 'up',
+        storages: { default: { status: 'up' } },
+        journals: [{ status: 'up', ...backlog }],
+      },
+    },
+    objects: 1,
+    swagger: ['multipart/form-data'],
+  }
+  const compile = (folder: string, file: string, ...options: string[]) => {
+    writeFileSync(join(folder, file), nestApp)
+    const compiler = join(folder, 'node_modules', 'typescript', 'bin', 'tsc')
+    const decorators = ['--experimentalDecorators', '--emitDecoratorMetadata']
+    const common = ['--target', 'es2022', '--types', 'node', '--skipLibCheck', ...decorators]
+    execFileSync(process.execPath, [compiler, ...common, ...options, file], { cwd: folder, stdio: 'pipe' })
+  }
+  const printed = (folder: string, file: string) =>
+    JSON.parse(execFileSync(process.execPath, [file], { cwd: folder, encoding: 'utf8' }))
+
+  it('12 runs as ESM, on Express and on Fastify', () => {
+    compile(project, 'nest-app.mts', '--module', 'nodenext')
+    expect(printed(project, 'nest-app.mjs')).toEqual({ express: answers, fastify: answers })
+  })
+
+  it('11 runs as CommonJS, on Express and on Fastify, with types that are found the old way', () => {
+    const consumer = join(root, 'nest-11')
+    mkdirSync(consumer)
+    writeFileSync(join(consumer, 'package.json'), '{}')
+    const names = ['common', 'core', 'platform-express', 'platform-fastify', 'swagger']
+    const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline']
+    npm(consumer, 'install', ...quiet, ...names.map((name) => `@nestjs/${name}@11`), 'typescript@5.9')
+    installInto(consumer)
+    compile(consumer, 'nest-app.ts', '--module', 'commonjs', '--moduleResolution', 'node10')
+    expect(printed(consumer, 'nest-app.js')).toEqual({ express: answers, fastify: answers })
   })
 })

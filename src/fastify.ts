@@ -1,0 +1,1 @@
+export { s3FileErrorHandler, s3FilePlugin } from './adapters/fastify.js'
