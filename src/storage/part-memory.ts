@@ -228,12 +228,12 @@ export class PartMemory {
   }
 
   #keepWatch(): void {
-    if (this.#waiters.length === 0) {
+    if (this.#waiters.length > 0) {
+      this.#watch ??= setInterval(() => this.#look(), 1000).unref()
+    } else if (this.#watch !== undefined) {
       clearInterval(this.#watch)
       this.#watch = undefined
       for (const share of this.#shares) share.filledAtLastLook = undefined
-    } else {
-      this.#watch ??= setInterval(() => this.#look(), 1000).unref()
     }
   }
 

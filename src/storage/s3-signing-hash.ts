@@ -11,19 +11,37 @@ const keysOfBytes = new WeakMap<Uint8Array, KeyObject>()
  * signature, which takes longer than the signature itself.
  */
 export class SigningHash {
-  readonly #hash: Hash | Hmac
+  readonly #secret: Secret | undefined
+  #hash: Hash | Hmac
 
-  constructor(secret?: Secret) {
-    this.#hash = secret === undefined ? createHash('sha256') : createHmac('sha256', keyOf(secret))
+  constructor(secret?: string | ArrayBuffer | ArrayBufferView) {
+    this.#secret = secret === undefined || typeof secret === 'string' ? secret : bytesOf(secret)
+    this.#hash = newHash(this.#secret)
   }
 
-  update(data: string | Uint8Array): void {
-    this.#hash.update(data)
+  update(data: string | ArrayBuffer | ArrayBufferView, encoding?: 'utf8' | 'ascii' | 'latin1'): void {
+    if (typeof data === 'string') this.#hash.update(data, encoding ?? 'utf8')
+    else this.#hash.update(bytesOf(data))
   }
 
   async digest(): Promise<Uint8Array> {
     return this.#hash.digest()
   }
+
+  reset(): void {
+    this.#hash = newHash(this.#secret)
+  }
+}
+
+function newHash(secret: Secret | undefined): Hash | Hmac {
+  return secret === undefined ? createHash('sha256') : createHmac('sha256', keyOf(secret))
+}
+
+function bytesOf(data: ArrayBuffer | ArrayBufferView): Uint8Array {
+  if (data instanceof Uint8Array) return data
+  return ArrayBuffer.isView(data)
+    ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+    : new Uint8Array(data)
 }
 
 function keyOf(secret: Secret): KeyObject {

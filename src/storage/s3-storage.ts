@@ -35,6 +35,7 @@ import { copyInParts, copySource, largestSimpleCopyBytes } from './s3-copy.js'
 import { diagnoseS3 } from './s3-doctor.js'
 import { abortUpload, listUploads } from './s3-multipart-uploads.js'
 import { wholeChecksum } from './s3-object.js'
+import { SigningHash } from './s3-signing-hash.js'
 import { S3Upload, type S3UploadSettings } from './s3-upload.js'
 import { S3UrlSigner, type SignFunction } from './s3-url-signer.js'
 
@@ -333,6 +334,7 @@ export class S3Storage implements FileStorage {
 function clientConfigOf({ clientConfig = {}, checksum }: S3StorageOptions): S3ClientConfig {
   return {
     maxAttempts: 5,
+    sha256: SigningHash,
     // A request on which nothing moves for so long is tried again, well before the storage's own time is up.
     requestHandler: {
       connectionTimeout: 5000,

@@ -3,7 +3,8 @@ import type { Readable } from 'node:stream'
 import { isS3FileError, type S3FileErrorCode, StorageError, UploadError } from '../core/errors.js'
 import { displayName, extensionOf } from '../core/file-name.js'
 import { assertAccepted, assertNotTooLarge } from '../core/file-policy.js'
-import { makeKey } from '../core/key-strategy.js'
+import type { ObjectParams } from '../core/file-storage.js'
+import { type KeyContext, type MadeKey, makeKey } from '../core/key-strategy.js'
 import { S3File } from '../core/s3-file.js'
 import { type LedgerEntry, markGone, trackUpload } from '../core/upload-ledger.js'
 import { FileInspection } from './file-inspection.js'
@@ -93,7 +94,7 @@ export class UploadSession {
    * @throws UploadError, StorageError; ConfigurationError `invalid-key` from a key function's result.
    */
   async store(source: SourceFile): Promise<S3File> {
-    const { storage, storageName, ledger, policies, paramsOf, keyPrefix, inspectors } = this.#target
+    const { storage, storageName, ledger, policies, inspectors } = this.#target
     const { field, announcedBytes, onBytes } = source
     const { signal } = this.#stop
     const name = displayName(source.filename)
@@ -107,7 +108,7 @@ export class UploadSession {
       for (const policy of policies) assertNotTooLarge(policy, { name, field }, announcedBytes ?? 0)
       const extension = extensionOf(name)
       const declaredType = claimedMediaType(source.contentType)
-      const sniffed = sniffMediaType(await unlessAborted(signal, gate.head(sniffedBytes)))
+      const sniffed = sniffMediaType(await gate.head(sniffedBytes))
       const contentType = settledMediaType(sniffed, extension, declaredType)
       const file = { name, field, declaredType, sniffedType: sniffed.type, contentType }
       for (const policy of policies) assertAccepted(policy, file)
@@ -116,8 +117,7 @@ export class UploadSession {
         body = inspection.pass(gate).on('error', () => undefined)
       }
       const context = { name, field, contentType, extension, request: this.#options.request }
-      const { key, isUnique } = await unlessAborted(signal, makeKey(this.#target.key, keyPrefix, context))
-      const params = await unlessAborted(signal, paramsOf({ key, name, contentType }))
+      const { key, isUnique, params } = await unlessAborted(signal, this.#place(context))
       const atMostBytes = this.#mostBytes(source)
       entry = await ledger?.open({ storage: storageName, key })
       signal.throwIfAborted()
@@ -159,6 +159,16 @@ export class UploadSession {
       inspection?.abort()
       if (result === undefined && isSurelyGone(failure)) await close(entry)
       throw failure
+    }
+  }
+
+  /** Where the object goes and what is kept with it; the application's own functions may say so. */
+  async #place(file: KeyContext): Promise<MadeKey & { params: ObjectParams }> {
+    const { key: strategy, keyPrefix, paramsOf } = this.#target
+    const made = await makeKey(strategy, keyPrefix, file)
+    return {
+      ...made,
+      params: await paramsOf({ key: made.key, name: file.name, contentType: file.contentType }),
     }
   }
 
