@@ -52,7 +52,8 @@ interface Outcome {
   reject: (error: unknown) => void
 }
 
-const fileBufferBytes = 128 * KiB // Two chunks as they come from a socket.
+/** No more than a chunk waits here: uploads that are held back are many, and each has one in every stream. */
+const fileBufferBytes = 16 * KiB
 
 class MultipartReader {
   readonly #source: RequestSource
@@ -165,7 +166,7 @@ class MultipartReader {
 
   #onContent(bytes: Buffer): void {
     if (this.#part instanceof IncomingField) this.#part.push(bytes)
-    else if (this.#part?.push(bytes) === false && !this.#isSettled) this.#hold()
+    else if (this.#part?.push(bytes) === false) this.#hold()
   }
 
   #onPartEnd(): void {
@@ -199,6 +200,7 @@ class MultipartReader {
   }
 
   #hold(): void {
+    if (this.#isHeld || this.#isSettled) return
     this.#isHeld = true
     this.#pace.hold()
     this.#source.body.pause()

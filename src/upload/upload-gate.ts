@@ -8,6 +8,7 @@ import {
   type FilePolicy,
   type IncomingFile,
 } from '../core/file-policy.js'
+import { sniffedBytes } from './media-type.js'
 
 export interface GateRules {
   policies: readonly FilePolicy[]
@@ -41,7 +42,8 @@ export class UploadGate extends Readable {
   #head: Head | undefined
 
   constructor(source: Readable, file: IncomingFile, rules: GateRules) {
-    super()
+    // Room for the head, which nobody reads yet; beyond, a chunk is all that waits here.
+    super({ highWaterMark: 2 * sniffedBytes })
     this.#source = source
     this.#file = file
     this.#rules = rules

@@ -80,7 +80,7 @@ it('no prefix that a client asks for leaves that of the field', async () => {
     }),
     { numRuns: 1000 },
   )
-  expect(accepted).toBeGreaterThan(100)
+  expect(accepted).toBeGreaterThan(20)
 })
 
 it('no key function gets a key past the checks that leaves its prefix or means two things', async () => {
@@ -98,7 +98,7 @@ it('no key function gets a key past the checks that leaves its prefix or means t
     }),
     { numRuns: 1000 },
   )
-  expect(accepted).toBeGreaterThan(100)
+  expect(accepted).toBeGreaterThan(20)
 })
 
 it.each(['unique', 'timestamped'] as const)('files of one name never meet: %s keys', async (strategy) => {
