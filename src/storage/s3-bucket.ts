@@ -2,7 +2,7 @@ import type { PutObjectCommand, S3Client, ServiceInputTypes, ServiceOutputTypes 
 import { KiB } from '../core/bytes.js'
 import { StorageError } from '../core/errors.js'
 import type { PartBuffer } from './part-buffer.js'
-import { storageErrorOf } from './s3-errors.js'
+import { storageErrorOf, withoutSecrets } from './s3-errors.js'
 
 export type S3Command<Input extends ServiceInputTypes, Output extends ServiceOutputTypes> = Parameters<
   typeof S3Client.prototype.send<Input, Output>
@@ -67,7 +67,7 @@ export class S3Bucket {
       throw new StorageError(
         'storage-unreachable',
         `S3 did not answer ${operation} in bucket '${this.name}' within ${seconds} seconds`,
-        { cause: error, context },
+        { cause: withoutSecrets(error), context },
       )
     } finally {
       clearTimeout(timer)

@@ -81,6 +81,29 @@ describe('storageErrorOf', () => {
     expect(error.message + JSON.stringify(error) + inspect(error.context)).not.toMatch(/AKIAEXAMPLE|abc/)
   })
 
+  it("keeps of the SDK's error what is worth knowing, and no more", () => {
+    class NoSuchThing extends Error {}
+    const answer = { headers: { authorization: 'wellkept' } }
+    const foreign = Object.assign(new NoSuchThing('AWSAccessKeyId=wellkept is unknown'), {
+      ...{ name: 'NoSuchThing', $metadata: { attempts: 3, httpStatusCode: 404 }, Region: 'eu-west-1' },
+      ...{ AWSAccessKeyId: 'wellkept', 'Token-0': 'wellkept' },
+      cause: new AggregateError([new Error('Signature=wellkept')], 'all of them'),
+    })
+    Object.defineProperty(foreign, '$response', { value: answer, enumerable: false })
+    const { cause } = storageErrorOf(foreign, operation)
+    expect(cause).toBeInstanceOf(NoSuchThing)
+    expect(cause).toMatchObject({
+      name: 'NoSuchThing',
+      message: 'AWSAccessKeyId=*** is unknown',
+      stack: expect.stringContaining('s3-errors.test.ts'),
+      $metadata: { attempts: 3, httpStatusCode: 404 },
+      Region: 'eu-west-1',
+      cause: { message: 'all of them', errors: [{ message: 'Signature=***' }] },
+    })
+    expect(inspect(cause, { depth: 9, showHidden: true })).not.toContain('wellkept')
+    expect(foreign).toHaveProperty('$response', answer)
+  })
+
   it('leaves an error of this package as it is', () => {
     const error = new UploadError('client-gone', 'x')
     expect(storageErrorOf(error, operation)).toBe(error)
