@@ -92,9 +92,9 @@ export function withoutSecrets(error: unknown): unknown {
   return copy
 }
 
-/** How often the SDK tried before it gave up with this error. */
-export function attemptsOf(error: unknown): number {
-  return (error as SdkError | undefined)?.$metadata?.attempts ?? 1
+/** How often the SDK sent the request that this is the answer to, or the error of. */
+export function attemptsOf(outcome: unknown): number {
+  return (outcome as SdkError | undefined)?.$metadata?.attempts ?? 1
 }
 
 export function isSdkErrorNamed(error: unknown, name: string): boolean {

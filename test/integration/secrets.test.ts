@@ -225,7 +225,7 @@ describe('what becomes of objects', () => {
     expectNoSecret(...viewsOf(entry))
     await dataSource
       .getRepository(FileJournalEntry)
-      .update({ key: entry?.key }, { dueAt: '2000-01-01T00:00:00.000Z' })
+      .update({ key: entry?.key as string }, { dueAt: '2000-01-01T00:00:00.000Z' })
     expect(await new FileJanitor(dataSource).runOnce()).toMatchObject({ failed: 1 })
 
     await dataSource.query('DROP TABLE file_journal')

@@ -64,7 +64,7 @@ describe('storageErrorOf', () => {
     const cause = sdkError('AccessDenied', 403)
     const error = storageErrorOf(cause, operation) as S3FileError
     expect(error.message).toBe("S3 refused PutObject of 'a/b.pdf' in bucket 'my-bucket': AccessDenied (403)")
-    expect(error.cause).toBe(cause)
+    expect(error.cause).toMatchObject({ name: 'AccessDenied', message: cause.message, stack: cause.stack })
     expect(error.context).toEqual({ ...operation, s3Code: 'AccessDenied', httpStatus: 403 })
   })
 
