@@ -8,6 +8,16 @@ export {
   StorageError,
   UploadError,
 } from './core/errors.js'
+export type {
+  CleanupFailEvent,
+  DeleteEvent,
+  RetryEvent,
+  S3FileEvents,
+  UploadCompleteEvent,
+  UploadEvent,
+  UploadFailEvent,
+  UploadPartEvent,
+} from './core/events.js'
 export type { FieldOwner, FileLayout, FileProperty, FileRules } from './core/file-field.js'
 export type { FileInspector, InspectedFile, Inspection, InspectionResult } from './core/file-inspector.js'
 export type { FileRecord } from './core/file-record.js'
@@ -24,6 +34,7 @@ export type {
   PutOptions,
   SignedUrl,
   StoredObject,
+  StoredPart,
   UrlOptions,
 } from './core/file-storage.js'
 export type { DiagnoseOptions, Finding, FindingStatus } from './core/finding.js'

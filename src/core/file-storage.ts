@@ -72,6 +72,17 @@ export type ObjectParamsOption =
   | ObjectParams
   | ((file: ObjectParamsContext) => ObjectParams | Promise<ObjectParams>)
 
+/** A part of an object that the store has confirmed; a single request that stores the whole is one too. */
+export interface StoredPart {
+  /** Counted from 1. */
+  number: number
+  bytes: number
+  /** Milliseconds from the request to its answer, all tries together. */
+  durationMs: number
+  /** How often it was sent. */
+  attempts: number
+}
+
 export interface PutOptions {
   contentType?: string
   /**
@@ -88,8 +99,8 @@ export interface PutOptions {
   signal?: AbortSignal
   /** Called with the id of a multipart upload that has begun; no part is sent before it resolves. */
   onUploadId?: (uploadId: string) => Promise<void>
-  /** Called with the bytes that the store has confirmed so far. */
-  onStored?: (bytes: number) => void
+  /** Called with the bytes that the store has confirmed so far, and with the part that came last, where there are parts. */
+  onStored?: (bytes: number, part?: StoredPart) => void
 }
 
 export interface OpenOptions {

@@ -1,3 +1,5 @@
+import { redact } from './redact.js'
+
 /** What a check has found. `skipped`: it could not be checked, or need not be; the message says why. */
 export type FindingStatus = 'ok' | 'warning' | 'problem' | 'skipped'
 
@@ -56,10 +58,10 @@ export async function find(
   }
 }
 
-/** An error's message with what it was caused by. */
+/** An error's message with what it was caused by, without secrets: that of `fetch` may quote a presigned URL. */
 export function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  const own = error.message || (error as NodeJS.ErrnoException).code || error.name
+  if (!(error instanceof Error)) return redact(String(error))
+  const own = redact(error.message) || (error as NodeJS.ErrnoException).code || error.name
   const cause = error.cause === undefined ? '' : reasonOf(error.cause)
   return cause === '' || own.includes(cause) ? own : `${own}: ${cause}`
 }

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream'
 import { ConfigurationError } from './errors.js'
+import { publish } from './events.js'
 import { type FileRecord, parseFileRecord } from './file-record.js'
 import type { FileStorage, OpenOptions, SignedUrl, UrlOptions } from './file-storage.js'
 import { dispositionOf } from './inline-types.js'
@@ -162,6 +163,7 @@ export class S3File {
   async discard(): Promise<void> {
     const { entry } = markGone(this)
     await this.#storage().delete(this.key)
+    publish('delete', () => ({ storage: this.storage, key: this.key, reason: 'discarded' }))
     await entry?.close()
   }
 

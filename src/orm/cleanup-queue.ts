@@ -104,20 +104,13 @@ export class CleanupQueue {
     try {
       await work()
     } catch (error) {
-      this.#report(error, undefined)
+      lifecycleOf(this.#dataSource).onCleanupError(error, undefined)
     }
   }
 
   #tell(failed: { item: ObjectRef; error: unknown }[]): void {
-    for (const { item, error } of failed) this.#report(error, { storage: item.storage, key: item.key })
-  }
-
-  #report(error: unknown, object: ObjectRef | undefined): void {
-    try {
-      lifecycleOf(this.#dataSource).onCleanupError(error, object)
-    } catch (failure) {
-      process.emitWarning(`onCleanupError failed: ${failure}`, { code: 'S3FILE_CLEANUP' })
-    }
+    const { onCleanupError } = lifecycleOf(this.#dataSource)
+    for (const { item, error } of failed) onCleanupError(error, { storage: item.storage, key: item.key })
   }
 }
 

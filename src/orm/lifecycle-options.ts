@@ -16,7 +16,10 @@ export interface LifecycleOptions {
    */
   onRollback?: 'delete' | 'keep'
   /**
-   * Told of each object that could not be deleted; with `FileJournalEntry` the janitor tries again.
+   * Told of each object that could not be deleted after a transaction, and, without an object, of what failed as a whole,
+   * such as a look into the journal; with `FileJournalEntry` the janitor tries again. What it throws becomes a warning.
+   * A janitor tells by its report and the entry's last error, an upload by `context.leftBehind` of what it throws, and all
+   * of them by the event `typeorm-s3-file:cleanup:fail`.
    * @default a warning of the process
    */
   onCleanupError?: (error: unknown, object: ObjectRef | undefined) => void
@@ -36,7 +39,7 @@ export function resolveLifecycle(options: LifecycleOptions): Lifecycle {
     deleteAfterSeconds: options.deleteAfterSeconds ?? 0,
     keepUnsavedSeconds: options.keepUnsavedSeconds ?? 86_400,
     onRollback: options.onRollback ?? 'delete',
-    onCleanupError: options.onCleanupError ?? warnOfCleanup,
+    onCleanupError: guarded(options.onCleanupError ?? warnOfCleanup),
   }
 }
 
@@ -50,6 +53,17 @@ export function lifecycleOf(dataSource: DataSource): Lifecycle {
     if (lifecycle !== undefined) return lifecycle
   }
   return resolveLifecycle({})
+}
+
+/** Nobody waits for what is called after a transaction, so that what it throws would end the process. */
+function guarded(tell: Lifecycle['onCleanupError']): Lifecycle['onCleanupError'] {
+  return async (error, object) => {
+    try {
+      await tell(error, object)
+    } catch (failure) {
+      process.emitWarning(`onCleanupError failed: ${failure}`, { code: 'S3FILE_CLEANUP' })
+    }
+  }
 }
 
 function warnOfCleanup(error: unknown, object: ObjectRef | undefined): void {

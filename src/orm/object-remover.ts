@@ -1,4 +1,5 @@
 import type { DataSource } from 'typeorm'
+import { channels, publish, publishCleanupFailure } from '../core/events.js'
 import { type ObjectRef, refId } from '../core/object-ref.js'
 import { getStorage } from '../core/storage-registry.js'
 import { batchesOf } from './batches.js'
@@ -38,6 +39,7 @@ export async function removeObjects<Item extends Removal>(
     referred = await readReferred(dataSource, items)
   } catch (error) {
     outcome.failed = items.map((item) => ({ item, error }))
+    publishOutcome(outcome)
     return outcome
   }
   const byStorage = new Map<string, Item[]>()
@@ -46,7 +48,18 @@ export async function removeObjects<Item extends Removal>(
     else byStorage.set(item.storage, [...(byStorage.get(item.storage) ?? []), item])
   }
   for (const [storage, unused] of byStorage) await removeFrom(storage, unused, outcome)
+  publishOutcome(outcome)
   return outcome
+}
+
+function publishOutcome<Item extends Removal>({ deleted, failed }: RemovalOutcome<Item>): void {
+  if (channels.delete.hasSubscribers) {
+    // Two entries of the journal may name one object.
+    for (const { storage, key } of new Map(deleted.map((item) => [refId(item), item])).values()) {
+      publish('delete', () => ({ storage, key, reason: 'unreferred' }))
+    }
+  }
+  for (const { item, error } of failed) publishCleanupFailure(item.storage, item.key, error)
 }
 
 /**

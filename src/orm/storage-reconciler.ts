@@ -1,5 +1,6 @@
 import type { QueryRunner } from 'typeorm'
 import { ConfigurationError, StorageError } from '../core/errors.js'
+import { publishCleanupFailure, publishDeletions } from '../core/events.js'
 import type { ListedObject, ListedUpload } from '../core/file-storage.js'
 import { refId } from '../core/object-ref.js'
 import type { FieldStorage } from './field-storages.js'
@@ -145,6 +146,7 @@ export class StorageReconciler {
   async #delete(keys: Set<string>): Promise<Map<string, unknown>> {
     if (!this.#settings.deleteOrphans || keys.size === 0) return new Map()
     const failures = await this.#place.storage.deleteMany(keys)
+    publishDeletions({ storage: this.#place.names[0], reason: 'orphan' }, keys, failures)
     return new Map(failures.map(({ key, error }) => [key, error]))
   }
 
@@ -186,7 +188,10 @@ export class StorageReconciler {
     const aborts = deleteOrphans && storage.abortUpload !== undefined
     if (aborts) {
       await concurrently(stale, async (upload) => {
-        await storage.abortUpload?.(upload.key, upload.uploadId).catch((error) => failures.set(upload, error))
+        await storage.abortUpload?.(upload.key, upload.uploadId).catch((error) => {
+          failures.set(upload, error)
+          publishCleanupFailure(names[0], upload.key, error)
+        })
       })
     }
     for (const upload of stale) {

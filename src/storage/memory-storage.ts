@@ -72,7 +72,7 @@ export class MemoryStorage implements FileStorage {
       lastModified: new Date(),
       params: options.params ?? {},
     })
-    options.onStored?.(bytes.length)
+    options.onStored?.(bytes.length, { number: 1, bytes: bytes.length, durationMs: 0, attempts: 1 })
     return stored
   }
 

@@ -1,8 +1,9 @@
 import type { PutObjectCommand, S3Client, ServiceInputTypes, ServiceOutputTypes } from '@aws-sdk/client-s3'
 import { KiB } from '../core/bytes.js'
 import { StorageError } from '../core/errors.js'
+import { codeOf, publish } from '../core/events.js'
 import type { PartBuffer } from './part-buffer.js'
-import { storageErrorOf } from './s3-errors.js'
+import { attemptsOf, storageErrorOf, withoutSecrets } from './s3-errors.js'
 
 export type S3Command<Input extends ServiceInputTypes, Output extends ServiceOutputTypes> = Parameters<
   typeof S3Client.prototype.send<Input, Output>
@@ -19,7 +20,7 @@ export interface BucketSettings {
 interface RequestOptions {
   /** As S3 names it. */
   operation: string
-  key?: string
+  key?: string | undefined
   signal?: AbortSignal | undefined
   bodyBytes?: number
 }
@@ -57,21 +58,38 @@ export class S3Bucket {
     const timeout = new AbortController()
     const timer = setTimeout(() => timeout.abort(), seconds * 1000)
     try {
-      return await this.client.send(command, {
+      const output = await this.client.send(command, {
         abortSignal: signal === undefined ? timeout.signal : AbortSignal.any([signal, timeout.signal]),
       })
+      this.#tellOfRetries(output, { operation, key }, null)
+      return output
     } catch (error) {
       signal?.throwIfAborted()
       const context = { operation, bucket: this.name, key }
-      if (!timeout.signal.aborted) throw storageErrorOf(error, context)
-      throw new StorageError(
-        'storage-unreachable',
-        `S3 did not answer ${operation} in bucket '${this.name}' within ${seconds} seconds`,
-        { cause: error, context },
-      )
+      const failure = timeout.signal.aborted
+        ? new StorageError(
+            'storage-unreachable',
+            `S3 did not answer ${operation} in bucket '${this.name}' within ${seconds} seconds`,
+            { cause: withoutSecrets(error), context },
+          )
+        : storageErrorOf(error, context)
+      this.#tellOfRetries(error, { operation, key }, failure)
+      throw failure
     } finally {
       clearTimeout(timer)
     }
+  }
+
+  #tellOfRetries(outcome: unknown, { operation, key }: RequestOptions, failure: Error | null): void {
+    const attempts = attemptsOf(outcome)
+    if (attempts === 1) return
+    publish('retry', () => ({
+      bucket: this.name,
+      operation,
+      key: key ?? null,
+      attempts,
+      errorCode: codeOf(failure),
+    }))
   }
 
   /**

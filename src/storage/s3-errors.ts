@@ -1,4 +1,6 @@
+import { types } from 'node:util'
 import { isS3FileError, type S3FileErrorCode, StorageError } from '../core/errors.js'
+import { redact } from '../core/redact.js'
 
 /** The parts of an SDK error that are looked at here. */
 interface SdkError {
@@ -53,13 +55,46 @@ export function storageErrorOf(error: unknown, { operation, bucket, key }: S3Ope
   return new StorageError(
     code,
     `S3 ${outcomeByCode[code]} ${operation}${object} in bucket '${bucket}': ${said}${status === undefined ? '' : ` (${status})`}`,
-    { cause: error, context: { operation, bucket, key, s3Code: said, httpStatus: status } },
+    { cause: withoutSecrets(error), context: { operation, bucket, key, s3Code: said, httpStatus: status } },
   )
 }
 
-/** How often the SDK tried before it gave up with this error. */
-export function attemptsOf(error: unknown): number {
-  return (error as SdkError | undefined)?.$metadata?.attempts ?? 1
+/**
+ * What is worth knowing of a foreign error. The rest is left behind: an SDK error holds the response, which leads to the
+ * request with its Authorization header, and whatever else the store has answered, its `AWSAccessKeyId` for instance.
+ */
+const keptProperties = ['code', 'Code', 'errno', 'syscall', 'address', 'port', 'hostname', 'Region'].concat([
+  '$fault',
+  '$service',
+  '$retryable',
+  '$metadata',
+])
+
+/** A copy of a foreign error that can be logged, with all that it holds. */
+export function withoutSecrets(error: unknown): unknown {
+  if (typeof error === 'string') return redact(error)
+  if (typeof error !== 'object' || error === null) return error
+  const { name, message, stack, cause, errors } = error as Partial<AggregateError>
+  const copy = new Error(
+    redact(String(message ?? '')),
+    cause === undefined ? {} : { cause: withoutSecrets(cause) },
+  )
+  // Whoever asks for `instanceof NoSuchKey` still gets an answer.
+  if (types.isNativeError(error)) Object.setPrototypeOf(copy, Object.getPrototypeOf(error))
+  const hidden = { name: name ?? 'Error', stack: redact(String(stack ?? name ?? '')) }
+  for (const [property, value] of Object.entries(hidden)) {
+    Object.defineProperty(copy, property, { value, writable: true, configurable: true })
+  }
+  if (Array.isArray(errors)) Object.assign(copy, { errors: errors.map(withoutSecrets) })
+  for (const property of keptProperties) {
+    if (Object.hasOwn(error, property)) Object.assign(copy, { [property]: (error as never)[property] })
+  }
+  return copy
+}
+
+/** How often the SDK sent the request that this is the answer to, or the error of. */
+export function attemptsOf(outcome: unknown): number {
+  return (outcome as SdkError | undefined)?.$metadata?.attempts ?? 1
 }
 
 export function isSdkErrorNamed(error: unknown, name: string): boolean {

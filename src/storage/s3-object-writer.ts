@@ -25,6 +25,7 @@ export interface Content {
 interface WriteAnswer {
   ETag?: string | undefined
   ChecksumCRC32?: string | undefined
+  $metadata: { attempts?: number | undefined }
 }
 
 /** The requests that make one object under one key, or take it back. */
@@ -135,9 +136,13 @@ export class S3ObjectWriter {
     }
   }
 
-  async putPart(UploadId: string, part: PartBuffer, signal: AbortSignal): Promise<CompletedPart> {
+  async putPart(
+    UploadId: string,
+    part: PartBuffer,
+    signal: AbortSignal,
+  ): Promise<{ sent: CompletedPart; attempts: number }> {
     const checksum = encoded(part)
-    const { ETag, ChecksumCRC32 } = await this.#bucket.sendWithBody(
+    const answer = await this.#bucket.sendWithBody(
       new UploadPartCommand({
         ...this.#target,
         UploadId,
@@ -148,8 +153,9 @@ export class S3ObjectWriter {
       part,
       this.#operation('UploadPart', { signal }),
     )
+    const { ETag, ChecksumCRC32 } = answer
     this.#checkAnswer('UploadPart', ChecksumCRC32, checksum)
-    return { PartNumber: part.number, ETag, ChecksumCRC32 }
+    return { sent: { PartNumber: part.number, ETag, ChecksumCRC32 }, attempts: attemptsOf(answer) }
   }
 
   /** Makes the object of the parts; the store checks the whole of it where it can. */
@@ -226,7 +232,7 @@ export class S3ObjectWriter {
         this.#mayHaveStored = !isTaken && !isS3FileError(error, 'storage-refused')
       } else if (isTaken || isSdkErrorNamed(cause, 'NoSuchUpload')) {
         const found = await this.#findStored(content)
-        if (found !== undefined) return found
+        if (found !== undefined) return { ...found, $metadata: { attempts: attemptsOf(cause) } }
       }
       throw error
     }

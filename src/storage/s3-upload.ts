@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks'
 import type { Readable } from 'node:stream'
 import type { CompletedPart } from '@aws-sdk/client-s3'
 import { formatBytes } from '../core/bytes.js'
@@ -8,6 +9,7 @@ import { PartBuffer } from './part-buffer.js'
 import { partMemory } from './part-memory.js'
 import { maxObjectBytes, planParts } from './part-plan.js'
 import type { S3Bucket } from './s3-bucket.js'
+import { attemptsOf } from './s3-errors.js'
 import { type Content, S3ObjectWriter } from './s3-object-writer.js'
 
 export interface S3UploadSettings {
@@ -29,6 +31,8 @@ export class S3Upload {
   readonly #key: string
   readonly #options: PutOptions
   readonly #partSize: (number: number) => number
+  /** A part is sent when a chunk comes, in the context of the body's events; what traces its request looks for the caller's. */
+  readonly #callersContext = new AsyncResource('S3FileUpload')
 
   /** Aborted with the first failure, whatever failed. */
   readonly #stop = new AbortController()
@@ -190,7 +194,8 @@ export class S3Upload {
     this.#part = undefined
     part.seal()
     this.#crc = combineCrc32(this.#crc, part.crc ?? 0, part.length)
-    const sent = this.#uploadPart(part)
+    const sent = this.#callersContext
+      .runInAsyncScope(() => this.#uploadPart(part))
       .catch((error: unknown) => this.#stop.abort(error))
       .finally(() => {
         part.release()
@@ -204,8 +209,10 @@ export class S3Upload {
     const uploadId = await this.#created
     const { signal } = this.#stop
     signal.throwIfAborted()
-    this.#sentParts[part.number - 1] = await this.#writer.putPart(uploadId, part, signal)
-    this.#stored(part.length)
+    const sentAt = performance.now()
+    const { sent, attempts } = await this.#writer.putPart(uploadId, part, signal)
+    this.#sentParts[part.number - 1] = sent
+    this.#stored(part, sentAt, attempts)
   }
 
   async #create(): Promise<string> {
@@ -227,14 +234,16 @@ export class S3Upload {
   async #putWhole(): Promise<StoredObject> {
     const part = this.#part ?? this.#beginPart(0)
     part.seal()
+    const sentAt = performance.now()
     const answer = await this.#writer.put(part)
-    this.#stored(part.length)
+    this.#stored(part, sentAt, attemptsOf(answer))
     return resultOf(answer, part)
   }
 
-  #stored(bytes: number): void {
+  #stored({ number, length: bytes }: PartBuffer, sentAt: number, attempts: number): void {
     this.#storedBytes += bytes
-    this.#options.onStored?.(this.#storedBytes)
+    const durationMs = performance.now() - sentAt
+    this.#options.onStored?.(this.#storedBytes, { number, bytes, durationMs, attempts })
   }
 
   /** Cleans up and returns what to throw. */
@@ -252,7 +261,8 @@ export class S3Upload {
     if (!(await this.#writer.takeBack())) leftBehind.push(`object '${this.#key}'`)
     if (leftBehind.length === 0) return error
     const failure = isS3FileError(error) ? error : bodyFailure(error)
-    failure.context.leftBehind = leftBehind
+    // The files of a form may share the error that ended them.
+    failure.context.leftBehind = [...((failure.context.leftBehind ?? []) as string[]), ...leftBehind]
     return failure
   }
 }

@@ -3,6 +3,7 @@ import { getSignedUrl, S3RequestPresigner } from '@aws-sdk/s3-request-presigner'
 import { contentDisposition } from '../core/content-disposition.js'
 import type { SignedUrl, UrlOptions } from '../core/file-storage.js'
 import { mayBeInline } from '../core/inline-types.js'
+import { storageErrorOf } from './s3-errors.js'
 import { SigningHash } from './s3-signing-hash.js'
 
 export interface S3UrlSettings {
@@ -51,6 +52,7 @@ export class S3UrlSigner {
     this.#now = now
   }
 
+  /** @throws StorageError `storage-failed` without credentials. */
   async sign(key: string, options: UrlOptions = {}): Promise<SignedUrl> {
     const life = options.expiresInSeconds ?? this.#settings.expiresInSeconds
     const window = Math.min(this.#settings.windowSeconds, Math.floor(life / 2)) * 1000
@@ -60,12 +62,16 @@ export class S3UrlSigner {
     const expiresAt = new Date(signedAt + life * 1000)
     if (this.#settings.publicBaseUrl !== undefined) return this.#publicUrl(key, expiresAt, refreshAt)
 
-    const expiration =
-      (await this.#client.config.credentials()).expiration?.getTime() ?? Number.POSITIVE_INFINITY
-    const expiresIn = Math.max(1, Math.floor((Math.min(expiresAt.getTime(), expiration) - signedAt) / 1000))
-    const endsAt = new Date(signedAt + expiresIn * 1000)
-    const url = await this.#presign(key, options, new Date(signedAt), expiresIn)
-    return { url, expiresAt: endsAt, refreshAt: new Date(Math.min(refreshAt.getTime(), endsAt.getTime())) }
+    try {
+      const expiration =
+        (await this.#client.config.credentials()).expiration?.getTime() ?? Number.POSITIVE_INFINITY
+      const expiresIn = Math.max(1, Math.floor((Math.min(expiresAt.getTime(), expiration) - signedAt) / 1000))
+      const endsAt = new Date(signedAt + expiresIn * 1000)
+      const url = await this.#presign(key, options, new Date(signedAt), expiresIn)
+      return { url, expiresAt: endsAt, refreshAt: new Date(Math.min(refreshAt.getTime(), endsAt.getTime())) }
+    } catch (error) {
+      throw storageErrorOf(error, { operation: 'a presigned URL', bucket: this.#bucket, key })
+    }
   }
 
   async #publicUrl(key: string, expiresAt: Date, refreshAt: Date): Promise<SignedUrl> {

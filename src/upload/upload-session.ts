@@ -1,6 +1,8 @@
+import { AsyncResource } from 'node:async_hooks'
 import { setMaxListeners } from 'node:events'
 import type { Readable } from 'node:stream'
-import { isS3FileError, type S3FileErrorCode, StorageError, UploadError } from '../core/errors.js'
+import { isS3FileError, StorageError, UploadError } from '../core/errors.js'
+import { publishDeletions } from '../core/events.js'
 import { displayName, extensionOf } from '../core/file-name.js'
 import { assertAccepted, assertNotTooLarge } from '../core/file-policy.js'
 import type { ObjectParams } from '../core/file-storage.js'
@@ -8,10 +10,12 @@ import { type KeyContext, type MadeKey, makeKey } from '../core/key-strategy.js'
 import { S3File } from '../core/s3-file.js'
 import { type LedgerEntry, markGone, trackUpload } from '../core/upload-ledger.js'
 import { FileInspection } from './file-inspection.js'
+import { isSurelyGone, leftBehind } from './left-behind.js'
 import { claimedMediaType, settledMediaType, sniffedBytes, sniffMediaType } from './media-type.js'
 import { unlessAborted } from './unless-aborted.js'
 import { UploadGate } from './upload-gate.js'
 import type { UploadTarget } from './upload-target.js'
+import { UploadTrace } from './upload-trace.js'
 
 /** How far an upload is. */
 export interface UploadProgress {
@@ -51,6 +55,9 @@ export class UploadSession {
   readonly #options: SessionOptions
   readonly #stop = new AbortController()
   readonly #files: S3File[] = []
+  readonly #traces: UploadTrace[] = []
+  /** The events of a request's body come in nobody's context: a key function, or a span, would look for its own in vain. */
+  readonly #callersContext = new AsyncResource('S3FileUpload')
   #storedBytes = 0
   #receivedBytes = 0
 
@@ -74,10 +81,14 @@ export class UploadSession {
     if (signal?.aborted) onAbort()
     signal?.addEventListener('abort', onAbort, { once: true })
     try {
-      return await work((error) => this.#stop.abort(error), this.#stop.signal)
+      const result = await work((error) => this.#stop.abort(error), this.#stop.signal)
+      for (const trace of this.#traces) trace.complete()
+      return result
     } catch (error) {
       this.#stop.abort(error)
-      throw await this.#discardAll(error)
+      await this.#discardAll(error)
+      for (const trace of this.#traces) trace.fail(error)
+      throw error
     } finally {
       signal?.removeEventListener('abort', onAbort)
     }
@@ -93,11 +104,17 @@ export class UploadSession {
    *
    * @throws UploadError, StorageError; ConfigurationError `invalid-key` from a key function's result.
    */
-  async store(source: SourceFile): Promise<S3File> {
+  store(source: SourceFile): Promise<S3File> {
+    const name = displayName(source.filename)
+    const trace = new UploadTrace({ storage: this.#target.storageName, field: source.field ?? null, name })
+    this.#traces.push(trace)
+    return this.#callersContext.runInAsyncScope(() => trace.start(() => this.#store(source, name, trace)))
+  }
+
+  async #store(source: SourceFile, name: string, trace: UploadTrace): Promise<S3File> {
     const { storage, storageName, ledger, policies, inspectors } = this.#target
     const { field, announcedBytes, onBytes } = source
     const { signal } = this.#stop
-    const name = displayName(source.filename)
     const gate = new UploadGate(source.stream, { name, field }, { policies, announcedBytes, onBytes })
     gate.on('error', () => undefined) // The storage sees it too, also when it only starts to listen later.
     let body: Readable = gate
@@ -118,6 +135,7 @@ export class UploadSession {
       }
       const context = { name, field, contentType, extension, request: this.#options.request }
       const { key, isUnique, params } = await unlessAborted(signal, this.#place(context))
+      trace.key = key
       const atMostBytes = this.#mostBytes(source)
       entry = await ledger?.open({ storage: storageName, key })
       signal.throwIfAborted()
@@ -128,8 +146,9 @@ export class UploadSession {
         isKeyUnique: isUnique,
         signal,
         onUploadId: async (uploadId) => entry?.nameUpload(uploadId),
-        onStored: (bytes) => {
+        onStored: (bytes, part) => {
           entry?.keepAlive()
+          if (part !== undefined) trace.part(part)
           this.#storedBytes += bytes - countedBytes
           countedBytes = bytes
           this.#report()
@@ -146,6 +165,7 @@ export class UploadSession {
         storage: storageName,
       })
       trackUpload(result, entry)
+      trace.stored(contentType, stored.size)
       this.#files.push(result) // From here on a failure deletes it.
       if (!body.readableEnded) {
         throw new StorageError('storage-failed', 'the storage has stored only a part of the file')
@@ -157,6 +177,7 @@ export class UploadSession {
       gate.destroy(error as Error)
       body.destroy(error as Error)
       inspection?.abort()
+      if (leftBehind(failure).some((what) => what.includes(`'${trace.key}'`))) trace.leftBehind()
       if (result === undefined && isSurelyGone(failure)) await close(entry)
       throw failure
     }
@@ -195,9 +216,9 @@ export class UploadSession {
     }
   }
 
-  /** Deletes what was stored and returns what to throw, with what could not be deleted in `context.leftBehind`. */
-  async #discardAll(error: unknown): Promise<unknown> {
-    if (this.#files.length === 0) return error
+  /** Deletes what was stored, and puts what could not be deleted into the error's `context.leftBehind`. */
+  async #discardAll(error: unknown): Promise<void> {
+    if (this.#files.length === 0) return
     const keys = this.#files.map(({ key }) => key)
     const uploads = this.#files.map((file) => ({ key: file.key, ...markGone(file) }))
     const failures = await this.#target.storage
@@ -206,22 +227,10 @@ export class UploadSession {
     if (failures.length > 0 && isS3FileError(error)) {
       error.context.leftBehind = [...leftBehind(error), ...failures.map(({ key }) => `object '${key}'`)]
     }
+    publishDeletions({ storage: this.#target.storageName, reason: 'upload-failed' }, keys, failures)
     const failedKeys = new Set(failures.map(({ key }) => key))
     for (const { key, entry } of uploads) if (!failedKeys.has(key)) await close(entry)
-    return error
   }
-}
-
-/** A store that failed may still do what it was asked, after its object was deleted. */
-const failuresOfStore: S3FileErrorCode[] = ['storage-busy', 'storage-failed', 'storage-unreachable']
-
-/** Otherwise the entry stays, and the janitor goes by it. */
-function isSurelyGone(error: unknown): boolean {
-  return isS3FileError(error) && leftBehind(error).length === 0 && !failuresOfStore.includes(error.code)
-}
-
-function leftBehind(error: unknown): string[] {
-  return ((isS3FileError(error) && error.context.leftBehind) || []) as string[]
 }
 
 async function close(entry: LedgerEntry | undefined): Promise<void> {

@@ -302,14 +302,17 @@ describe.each(settingsWithJournal)('the file journal on $name', ({ database, has
       expect(await world.s3.keys()).toHaveLength(1)
     })
 
-    it('survives an onCleanupError that throws', async () => {
-      const throwing = () => {
-        throw new Error('mine')
-      }
+    const throwing = () => {
+      throw new Error('mine')
+    }
+    it.each([
+      ['throws', throwing],
+      ['rejects', async () => throwing()],
+    ])('survives an onCleanupError that %s', async (_how, onCleanupError) => {
       const row = await saved()
       takeDown()
       const warned = new Promise<Error>((resolve) => process.once('warning', resolve))
-      await world.withSubscribers([new S3FileSubscriber({ onCleanupError: throwing })], async () => {
+      await world.withSubscribers([new S3FileSubscriber({ onCleanupError })], async () => {
         await world.manager.remove(row)
         await filesSettled()
       })

@@ -64,7 +64,7 @@ describe('storageErrorOf', () => {
     const cause = sdkError('AccessDenied', 403)
     const error = storageErrorOf(cause, operation) as S3FileError
     expect(error.message).toBe("S3 refused PutObject of 'a/b.pdf' in bucket 'my-bucket': AccessDenied (403)")
-    expect(error.cause).toBe(cause)
+    expect(error.cause).toMatchObject({ name: 'AccessDenied', message: cause.message, stack: cause.stack })
     expect(error.context).toEqual({ ...operation, s3Code: 'AccessDenied', httpStatus: 403 })
   })
 
@@ -79,6 +79,29 @@ describe('storageErrorOf', () => {
     cause.message = 'The key AKIAEXAMPLE with X-Amz-Signature=abc does not exist'
     const error = storageErrorOf(cause, operation) as S3FileError
     expect(error.message + JSON.stringify(error) + inspect(error.context)).not.toMatch(/AKIAEXAMPLE|abc/)
+  })
+
+  it("keeps of the SDK's error what is worth knowing, and no more", () => {
+    class NoSuchThing extends Error {}
+    const answer = { headers: { authorization: 'wellkept' } }
+    const foreign = Object.assign(new NoSuchThing('AWSAccessKeyId=wellkept is unknown'), {
+      ...{ name: 'NoSuchThing', $metadata: { attempts: 3, httpStatusCode: 404 }, Region: 'eu-west-1' },
+      ...{ AWSAccessKeyId: 'wellkept', 'Token-0': 'wellkept' },
+      cause: new AggregateError([new Error('Signature=wellkept')], 'all of them'),
+    })
+    Object.defineProperty(foreign, '$response', { value: answer, enumerable: false })
+    const { cause } = storageErrorOf(foreign, operation)
+    expect(cause).toBeInstanceOf(NoSuchThing)
+    expect(cause).toMatchObject({
+      name: 'NoSuchThing',
+      message: 'AWSAccessKeyId=*** is unknown',
+      stack: expect.stringContaining('s3-errors.test.ts'),
+      $metadata: { attempts: 3, httpStatusCode: 404 },
+      Region: 'eu-west-1',
+      cause: { message: 'all of them', errors: [{ message: 'Signature=***' }] },
+    })
+    expect(inspect(cause, { depth: 9, showHidden: true })).not.toContain('wellkept')
+    expect(foreign).toHaveProperty('$response', answer)
   })
 
   it('leaves an error of this package as it is', () => {

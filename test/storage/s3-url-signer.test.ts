@@ -197,7 +197,10 @@ describe('a presigned URL', () => {
     const failure = new Error(`no ${setting} now`)
     const provider = vi.fn(async () => value).mockRejectedValueOnce(failure)
     const signer = signerFor(clientWith({ [setting]: provider } as S3ClientConfig))
-    await expect(signer.sign('a')).rejects.toThrow(failure.message)
+    await expect(signer.sign('a')).rejects.toMatchObject({
+      code: 'storage-failed',
+      cause: { message: failure.message },
+    })
     expect((await signer.sign('a')).url).toContain('X-Amz-Signature')
   })
 })
