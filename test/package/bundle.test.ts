@@ -7,27 +7,35 @@ const { older } = inject('packed')
 
 describe('a bundle', () => {
   let consumer: Consumer
-  beforeAll(() => {
+  beforeAll(async () => {
     consumer = new Consumer(older, 'bundle')
     consumer.write('tsconfig.json', '{ "compilerOptions": { "experimentalDecorators": true } }')
   })
 
   /** Bundles the package, not its peers. Gives the bytes that each file of it has in the bundle. */
-  function bundle(program: string, file: string): Record<string, number> {
+  async function bundle(program: string, file: string): Promise<Record<string, number>> {
     consumer.write('app.ts', program)
     // What CommonJS in an ES module takes, busboy here.
     const banner = `import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)`
     const peers = ['typeorm', 'typeorm/*', '@aws-sdk/*'].map((peer) => `--external:${peer}`)
     const esbuild = join(older, 'node_modules', 'esbuild', 'bin', 'esbuild')
-    const format = ['--bundle', '--platform=node', '--format=esm', '--log-level=warning', `--banner:js=${banner}`]
-    consumer.node([esbuild, 'app.ts', ...format, ...peers, '--metafile=meta.json', `--outfile=${file}`])
+    const format = [
+      '--bundle',
+      '--platform=node',
+      '--format=esm',
+      '--log-level=warning',
+      `--banner:js=${banner}`,
+    ]
+    await consumer.node([esbuild, 'app.ts', ...format, ...peers, '--metafile=meta.json', `--outfile=${file}`])
     const { outputs } = JSON.parse(readFileSync(join(consumer.folder, 'meta.json'), 'utf8'))
     const inputs = Object.entries(outputs[file].inputs as Record<string, { bytesInOutput: number }>)
-    return Object.fromEntries(inputs.map(([path, { bytesInOutput }]) => [path.split('/').at(-1), bytesInOutput]))
+    return Object.fromEntries(
+      inputs.map(([path, { bytesInOutput }]) => [path.split('/').at(-1), bytesInOutput]),
+    )
   }
 
-  it('of an entity has the decorator, and neither the upload nor the storage', () => {
-    const sizes = bundle(
+  it('of an entity has the decorator, and neither the upload nor the storage', async () => {
+    const sizes = await bundle(
       `
       import { DataSource, Entity, PrimaryGeneratedColumn } from 'typeorm'
       import { S3FileField } from 'typeorm-s3-file'
@@ -47,14 +55,14 @@ describe('a bundle', () => {
     expect(sizes['s3-file-field.js']).toBeGreaterThan(0)
     const unused = ['busboy', 'main', 's3-storage', 's3-upload', 'upload-from-request', 'file-janitor']
     expect(unused.filter((name) => (sizes[`${name}.js`] ?? 0) > 0)).toEqual([])
-    expect(JSON.parse(consumer.node(['entity.mjs']))).toEqual([
+    expect(JSON.parse(await consumer.node(['entity.mjs']))).toEqual([
       expect.arrayContaining(['id', 'fileKey', 'fileName', 'fileSize']),
       [{ id: 1, file: null }],
     ])
   })
 
-  it('of an application uploads, saves and deletes', () => {
-    bundle(
+  it('of an application uploads, saves and deletes', async () => {
+    await bundle(
       `
       import { DataSource, Entity, PrimaryGeneratedColumn } from 'typeorm'
       import { configureStorages, FileJournalEntry, filesSettled, type S3File, S3FileField, S3FileSubscriber, uploadFromRequest } from 'typeorm-s3-file'
@@ -83,7 +91,7 @@ describe('a bundle', () => {
       `,
       'application.mjs',
     )
-    const printed = JSON.parse(consumer.node(['application.mjs']))
+    const printed = JSON.parse(await consumer.node(['application.mjs']))
     expect(printed).toEqual([{ name: 'a.txt', size: 5, contentType: 'text/plain' }, 1, [1, 0], 0])
   })
 })

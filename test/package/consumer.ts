@@ -1,6 +1,7 @@
-import { execFileSync } from 'node:child_process'
+import { execFile, execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 
 export const repository = new URL('../..', import.meta.url).pathname
 export const modules = join(repository, 'node_modules')
@@ -41,10 +42,11 @@ export class Consumer {
   }
 
   /** Runs a script and gives what it prints. */
-  node(parameters: string[], runtime = process.execPath): string {
+  async node(parameters: string[], runtime = process.execPath): Promise<string> {
     const env = { ...process.env, NODE_OPTIONS: '', NODE_ENV: '' }
     try {
-      return execFileSync(runtime, parameters, { cwd: this.folder, env, encoding: 'utf8', stdio: 'pipe' })
+      const { stdout } = await promisify(execFile)(runtime, parameters, { cwd: this.folder, env })
+      return stdout
     } catch (error) {
       const { stdout, stderr } = error as { stdout: string; stderr: string }
       throw new Error(`node ${parameters.join(' ')} failed:\n${stdout}${stderr}`)
@@ -52,13 +54,14 @@ export class Consumer {
   }
 
   /** Runs a program and gives what it prints, as JSON. */
-  run(file: string, program: string, runtime?: string): unknown {
+  async run(file: string, program: string, runtime?: string): Promise<unknown> {
     this.write(file, program)
-    return JSON.parse(this.node([file], runtime))
+    return JSON.parse(await this.node([file], runtime))
   }
 
-  /** Compiles with this repository's TypeScript, or with that of the folder given. */
-  compile(options: string[], files: string[], typescript = join(modules, 'typescript')): void {
-    this.node([join(typescript, 'bin', 'tsc'), '--target', 'es2022', '--types', 'node', ...options, ...files])
+  /** Compiles with this repository's TypeScript. */
+  async compile(options: string[], files: string[]): Promise<void> {
+    const compiler = join(modules, 'typescript', 'bin', 'tsc')
+    await this.node([compiler, '--target', 'es2022', '--types', 'node', ...options, ...files])
   }
 }

@@ -26,7 +26,9 @@ declare module 'vitest' {
 
 const notCopied = new Set(['node_modules', '.git', '.servers', 'coverage', 'dist'])
 const olderPackages = [
-  ...['common', 'core', 'platform-express', 'platform-fastify', 'swagger'].map((name) => `@nestjs/${name}@11`),
+  ...['common', 'core', 'platform-express', 'platform-fastify', 'swagger'].map(
+    (name) => `@nestjs/${name}@11`,
+  ),
   'typescript@5.9',
   'ts-node@10',
   'esbuild@0.28',
@@ -70,7 +72,15 @@ async function pack(copy: string): Promise<{ tarball: string; files: string[] }>
 }
 
 async function installOlder(folder: string): Promise<void> {
-  await npm(folder, 'install', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', ...olderPackages)
+  await npm(
+    folder,
+    'install',
+    '--ignore-scripts',
+    '--no-audit',
+    '--no-fund',
+    '--prefer-offline',
+    ...olderPackages,
+  )
 }
 
 async function npm(cwd: string, ...parameters: string[]): Promise<string> {

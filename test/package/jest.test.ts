@@ -5,7 +5,7 @@ import { Consumer } from './consumer.ts'
 
 const { resolve } = createRequire(import.meta.url)
 
-it('Jest tests an entity and a real upload as CommonJS, without flags', () => {
+it('Jest tests an entity and a real upload as CommonJS, without flags', async () => {
   const consumer = new Consumer(inject('packed').current, 'jest')
   const decorators = { legacyDecorator: true, decoratorMetadata: true }
   const swc = { jsc: { parser: { syntax: 'typescript', decorators: true }, transform: decorators } }
@@ -13,7 +13,9 @@ it('Jest tests an entity and a real upload as CommonJS, without flags', () => {
   consumer.write('document.ts', entity)
   consumer.write('upload.test.ts', test)
   const jest = join(resolve('jest/package.json'), '..', 'bin', 'jest.js')
-  const printed = JSON.parse(consumer.node([jest, '--json', '--cacheDirectory', 'cache', '--watchman=false']))
+  const printed = JSON.parse(
+    await consumer.node([jest, '--json', '--cacheDirectory', 'cache', '--watchman=false']),
+  )
   expect(printed).toMatchObject({ success: true, numPassedTests: 3, numTotalTests: 3 })
 })
 

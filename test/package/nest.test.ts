@@ -25,15 +25,15 @@ describe('an application of Nest', () => {
   }
   const onBoth = { express: answers, fastify: answers }
 
-  it('12 runs as ESM, on Express and on Fastify', () => {
+  it('12 runs as ESM, on Express and on Fastify', async () => {
     const consumer = new Consumer(current, 'nest-tsc')
     consumer.write('app.mts', nestApp)
     const decorators = ['--experimentalDecorators', '--emitDecoratorMetadata']
-    consumer.compile(['--module', 'nodenext', '--skipLibCheck', ...decorators], ['app.mts'])
-    expect(JSON.parse(consumer.node(['app.mjs']))).toEqual(onBoth)
+    await consumer.compile(['--module', 'nodenext', '--skipLibCheck', ...decorators], ['app.mts'])
+    expect(JSON.parse(await consumer.node(['app.mjs']))).toEqual(onBoth)
   })
 
-  it('12 runs as SWC compiles it, with the metadata of decorators', () => {
+  it('12 runs as SWC compiles it, with the metadata of decorators', async () => {
     const consumer = new Consumer(current, 'nest-swc')
     // As people write it who do not think of types; SWC then keeps the import for the metadata.
     const program = nestApp.replaceAll('type S3File', 'S3File')
@@ -48,10 +48,10 @@ describe('an application of Nest', () => {
       },
     })
     expect(code.includes('typeof S3File === "undefined"')).toBe(true)
-    expect(consumer.run('app.mjs', code)).toEqual(onBoth)
+    expect(await consumer.run('app.mjs', code)).toEqual(onBoth)
   })
 
-  it('11 runs as CommonJS by ts-node, with TypeScript 5.9 and types that are found the old way', () => {
+  it('11 runs as CommonJS by ts-node, with TypeScript 5.9 and types that are found the old way', async () => {
     const consumer = new Consumer(older, 'nest-ts-node')
     const compilerOptions = {
       target: 'es2022',
@@ -65,6 +65,6 @@ describe('an application of Nest', () => {
     consumer.write('tsconfig.json', JSON.stringify({ compilerOptions }))
     consumer.write('app.ts', nestApp)
     const tsNode = join(older, 'node_modules', 'ts-node', 'register')
-    expect(JSON.parse(consumer.node(['-r', tsNode, 'app.ts']))).toEqual(onBoth)
+    expect(JSON.parse(await consumer.node(['-r', tsNode, 'app.ts']))).toEqual(onBoth)
   })
 })

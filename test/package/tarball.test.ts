@@ -43,12 +43,12 @@ describe('the installed package', () => {
     consumer = new Consumer(current, 'plain')
   })
 
-  it('gives import and require the same names', () => {
-    const imported = consumer.run(
+  it('gives import and require the same names', async () => {
+    const imported = await consumer.run(
       'names.mjs',
       exportsOf((entry) => `await import('${entry}')`),
     )
-    const required = consumer.run(
+    const required = await consumer.run(
       'names.cjs',
       exportsOf((entry) => `require('${entry}')`),
     )
@@ -61,7 +61,7 @@ describe('the installed package', () => {
     expect(required).toEqual(imported)
   })
 
-  it('shares storages, files, fields, errors and limits between the two in one process', () => {
+  it('shares storages, files, fields, errors and limits between the two in one process', async () => {
     const program = `
       import { createRequire } from 'node:module'
       import * as esm from 'typeorm-s3-file'
@@ -106,7 +106,7 @@ describe('the installed package', () => {
         huge: huge.message,
       }))
     `
-    expect(consumer.run('shared.mjs', program)).toEqual({
+    expect(await consumer.run('shared.mjs', program)).toEqual({
       areTwoCopies: true,
       isStorageShared: true,
       isStorageFound: true,
@@ -124,18 +124,21 @@ describe('the installed package', () => {
     ['CommonJS', 'cts', 'cjs'],
     ['ESM', 'mts', 'mjs'],
   ])('gives an entity compiled as %s its types and its column', (_kind, source, compiled) => {
-    beforeAll(() => {
+    beforeAll(async () => {
       consumer.write(`document.${source}`, entityProgram)
       const checks = ['--strict', '--exactOptionalPropertyTypes', '--skipLibCheck']
-      consumer.compile(['--module', 'node16', '--experimentalDecorators', ...checks], [`document.${source}`])
+      await consumer.compile(
+        ['--module', 'node16', '--experimentalDecorators', ...checks],
+        [`document.${source}`],
+      )
     })
 
     it.each([
       ['this Node', process.execPath],
       ['Node 22', join(older, 'node_modules', 'node-22', 'bin', 'node')],
       ['Node 24', join(modules, 'node', 'bin', 'node')],
-    ])('on %s', (_name, runtime) => {
-      const printed = JSON.parse(consumer.node([`document.${compiled}`], runtime))
+    ])('on %s', async (_name, runtime) => {
+      const printed = JSON.parse(await consumer.node([`document.${compiled}`], runtime))
       expect(printed).toEqual([{ name: 'a.txt', size: 5, contentType: 'text/plain' }, 'hello'])
     })
   })
@@ -151,7 +154,7 @@ describe('a project with the required peers and no more', () => {
     }
   })
 
-  it.each(['import', 'require'])('loads what needs no framework by %s', (kind) => {
+  it.each(['import', 'require'])('loads what needs no framework by %s', async (kind) => {
     const load = (entry: string) => (kind === 'import' ? `await import('${entry}')` : `require('${entry}')`)
     const program = `
       import { createRequire } from 'node:module'
@@ -163,13 +166,13 @@ describe('a project with the required peers and no more', () => {
       const file = await uploadFromStream(Buffer.from('hello'), { name: 'a.txt' })
       console.log(JSON.stringify([file, typeof s3FilePlugin]))
     `
-    expect(consumer.run(`bare-${kind}.js`, program)).toEqual([
+    expect(await consumer.run(`bare-${kind}.js`, program)).toEqual([
       { name: 'a.txt', size: 5, contentType: 'text/plain' },
       'function',
     ])
   })
 
-  it('is told which package typeorm-s3-file/nest misses', () => {
+  it('is told which package typeorm-s3-file/nest misses', async () => {
     const program = `
       import { createRequire } from 'node:module'
       const load = [
@@ -179,15 +182,15 @@ describe('a project with the required peers and no more', () => {
       const failures = await Promise.all(load.map((attempt) => attempt().catch((error) => error.message.split('\\n')[0])))
       console.log(JSON.stringify(failures))
     `
-    expect(consumer.run('missing.js', program)).toEqual([
+    expect(await consumer.run('missing.js', program)).toEqual([
       expect.stringMatching(/^Cannot find package '@nestjs\/\w+' imported from .*typeorm-s3-file/),
       expect.stringMatching(/^Cannot find module '@nestjs\/\w+'$/),
     ])
   })
 
-  it('compiles against whole types, its libraries included', () => {
+  it('compiles against whole types, its libraries included', async () => {
     consumer.write('bare.ts', `export * from 'typeorm-s3-file'\nexport * from 'typeorm-s3-file/testing'\n`)
-    consumer.compile(['--module', 'nodenext', '--strict', '--noEmit', '--lib', 'es2022'], ['bare.ts'])
+    await consumer.compile(['--module', 'nodenext', '--strict', '--noEmit', '--lib', 'es2022'], ['bare.ts'])
   })
 })
 
