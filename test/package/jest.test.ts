@@ -3,16 +3,19 @@ import { join } from 'node:path'
 import { expect, inject, it } from 'vitest'
 import { Consumer } from './consumer.ts'
 
-const { resolve } = createRequire(import.meta.url)
+const require = createRequire(import.meta.url)
 
 it('Jest tests an entity and a real upload as CommonJS, without flags', async () => {
   const consumer = new Consumer(inject('packed').current, 'jest')
   const decorators = { legacyDecorator: true, decoratorMetadata: true }
   const swc = { jsc: { parser: { syntax: 'typescript', decorators: true }, transform: decorators } }
-  consumer.write('jest.config.json', JSON.stringify({ transform: { '\\.ts$': [resolve('@swc/jest'), swc] } }))
+  consumer.write(
+    'jest.config.json',
+    JSON.stringify({ transform: { '\\.ts$': [require.resolve('@swc/jest'), swc] } }),
+  )
   consumer.write('document.ts', entity)
   consumer.write('upload.test.ts', test)
-  const jest = join(resolve('jest/package.json'), '..', 'bin', 'jest.js')
+  const jest = join(require.resolve('jest/package.json'), '..', 'bin', 'jest.js')
   const printed = JSON.parse(
     await consumer.node([jest, '--json', '--cacheDirectory', 'cache', '--watchman=false']),
   )
