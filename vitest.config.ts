@@ -34,6 +34,7 @@ export default defineConfig({
         test: {
           name: 'package',
           include: ['test/package/**/*.test.ts'],
+          globalSetup: 'test/package/global-setup.ts',
           testTimeout: 300_000,
           hookTimeout: 300_000,
         },

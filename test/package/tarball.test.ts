@@ -1,85 +1,29 @@
-import { execFileSync } from 'node:child_process'
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
-import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { nestApp } from './nest-app.ts'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, inject, it } from 'vitest'
+import { Consumer, installTarball, link, modules } from './consumer.ts'
 
-const repository = new URL('../..', import.meta.url).pathname
-const modules = join(repository, 'node_modules')
-const notPacked = new Set(['node_modules', '.git', '.servers', 'coverage', 'dist'])
-
-let root: string
-/** A project that has installed the tarball. */
-let project: string
-let tarball: string
-/** What the tarball holds. */
-let packed: string[]
-
-/** Builds and packs a copy of the repository, so that neither its dist nor a build beside this one matters. */
-beforeAll(() => {
-  root = mkdtempSync(join(tmpdir(), 'typeorm-s3-file-package-'))
-  const copy = join(root, 'copy')
-  cpSync(repository, copy, { recursive: true, filter: (path) => !notPacked.has(basename(path)) })
-  symlinkSync(modules, join(copy, 'node_modules'))
-  npm(copy, 'run', 'build')
-  const [{ filename, files }] = JSON.parse(npm(copy, 'pack', '--json')) as [
-    { filename: string; files: { path: string }[] },
-  ]
-  packed = files.map(({ path }) => path)
-
-  tarball = join(copy, filename)
-
-  project = join(root, 'project')
-  mkdirSync(join(project, 'node_modules'), { recursive: true })
-  writeFileSync(join(project, 'package.json'), '{}')
-  installInto(project)
-})
-afterAll(() => rmSync(root, { recursive: true, force: true }))
-
-/** Unpacks the tarball, and links whatever this repository has and the project has not. */
-function installInto(folder: string): void {
-  const installed = join(folder, 'node_modules', 'typeorm-s3-file')
-  mkdirSync(installed)
-  execFileSync('tar', ['-xzf', tarball, '-C', installed, '--strip-components=1'])
-  for (const name of readdirSync(modules)) {
-    const path = join(folder, 'node_modules', name)
-    if (!existsSync(path)) symlinkSync(join(modules, name), path)
-  }
-}
-
-function npm(cwd: string, ...parameters: string[]): string {
-  return execFileSync('npm', ['--silent', ...parameters], { cwd, encoding: 'utf8' })
-}
-
-/** Runs a program of the project and gives what it prints, as JSON. */
-function run(file: string, program: string): unknown {
-  writeFileSync(join(project, file), program)
-  return JSON.parse(execFileSync(process.execPath, [file], { cwd: project, encoding: 'utf8' }))
-}
+const { current, files, older, others, tarball } = inject('packed')
 
 describe('the tarball', () => {
   it('holds the build and the papers, and nothing else', () => {
     const papers = /^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md)$/
     const build = /^dist\/(?:cjs\/package\.json|(?:esm|cjs)\/[\w/-]+\.(?:js|d\.ts))$/
-    expect(packed.filter((path) => !papers.test(path) && !build.test(path))).toEqual([])
-    expect(packed).toEqual(expect.arrayContaining(['package.json', 'LICENSE']))
+    expect(files.filter((path) => !papers.test(path) && !build.test(path))).toEqual([])
+    expect(files).toEqual(expect.arrayContaining(['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md']))
   })
 
   it('holds every entry with its types, for import and for require', () => {
     const entries = ['index', 'fastify', 'nest', 'testing'].flatMap((name) =>
       ['esm', 'cjs'].flatMap((kind) => [`dist/${kind}/${name}.js`, `dist/${kind}/${name}.d.ts`]),
     )
-    expect(packed).toEqual(expect.arrayContaining(entries))
+    expect(files).toEqual(expect.arrayContaining(entries))
+  })
+
+  it('brings one dependency', () => {
+    const path = join(current, 'node_modules', 'typeorm-s3-file', 'package.json')
+    const { dependencies } = JSON.parse(readFileSync(path, 'utf8')) as { dependencies: object }
+    expect(Object.keys(dependencies)).toEqual(['busboy'])
   })
 })
 
@@ -94,12 +38,17 @@ const exportsOf = (load: (entry: string) => string) => `
 `
 
 describe('the installed package', () => {
-  it('gives import and require the same names', () => {
-    const imported = run(
+  let consumer: Consumer
+  beforeAll(() => {
+    consumer = new Consumer(current, 'plain')
+  })
+
+  it('gives import and require the same names', async () => {
+    const imported = await consumer.run(
       'names.mjs',
       exportsOf((entry) => `await import('${entry}')`),
     )
-    const required = run(
+    const required = await consumer.run(
       'names.cjs',
       exportsOf((entry) => `require('${entry}')`),
     )
@@ -112,7 +61,7 @@ describe('the installed package', () => {
     expect(required).toEqual(imported)
   })
 
-  it('shares storages, files, fields and errors between the two in one process', () => {
+  it('shares storages, files, fields, errors and limits between the two in one process', async () => {
     const program = `
       import { createRequire } from 'node:module'
       import * as esm from 'typeorm-s3-file'
@@ -126,116 +75,148 @@ describe('the installed package', () => {
       const uploaded = await esm.uploadFromStream(Buffer.from('hello'), { into: [Document, 'file'] })
       const refused = await cjs.uploadFromStream(Buffer.from('x'), { maxSizeBytes: 0 }).catch((error) => error)
 
+      esm.setUploadLimits({ concurrent: 1, queued: 0 })
+      const request = (body) =>
+        new Request('http://localhost/', {
+          method: 'POST', headers: { 'content-type': 'multipart/form-data; boundary=b' }, body, duplex: 'half',
+        })
+      const pending = new AbortController()
+      const waiting = esm.uploadFromRequest(request(new ReadableStream()), { signal: pending.signal })
+      const beyond = await cjs.uploadFromRequest(request('--b--')).catch((error) => error)
+      pending.abort()
+      const aborted = await waiting.catch((error) => error)
+
+      cjs.setPartMemoryLimit(8 * 1024 * 1024)
+      const s3 = new esm.S3Storage({ bucket: 'none', clientConfig: { region: 'none', endpoint: 'http://127.0.0.1:1' } })
+      esm.configureStorages({ default: s3 })
+      const huge = await esm
+        .uploadFromStream(Buffer.alloc(10_000), { sizeBytes: 1024 ** 4, name: 'huge' })
+        .catch((error) => error)
+
       console.log(JSON.stringify({
         areTwoCopies: esm.S3File !== cjs.S3File,
-        isStorageShared: esm.getStorage() === storage,
+        isStorageShared: uploaded.key in Object.fromEntries(storage.objects),
+        isStorageFound: cjs.getStorage() === s3,
         isFieldShared: uploaded.key.startsWith('documents/'),
         isFileKnown: cjs.isS3File(uploaded) && esm.isS3File(new cjs.S3File({ key: uploaded.key })),
         isFileEqual: new cjs.S3File({ key: uploaded.key }).equals(uploaded),
         isErrorKnown: esm.isS3FileError(refused, 'file-too-large') && !(refused instanceof esm.UploadError),
-        shown: await cjs.withUrls({ file: uploaded }),
+        beyond: beyond.code,
+        aborted: aborted.code,
+        huge: huge.message,
       }))
     `
-    expect(run('shared.mjs', program)).toEqual({
+    expect(await consumer.run('shared.mjs', program)).toEqual({
       areTwoCopies: true,
       isStorageShared: true,
+      isStorageFound: true,
       isFieldShared: true,
       isFileKnown: true,
       isFileEqual: true,
       isErrorKnown: true,
-      shown: { file: expect.objectContaining({ name: 'file', size: 5, url: expect.any(String) }) },
+      beyond: 'too-many-uploads',
+      aborted: 'upload-aborted',
+      huge: expect.stringContaining('more than the part memory of 8 MiB'),
     })
   })
 
-  it.each([
+  describe.each([
     ['CommonJS', 'cts', 'cjs'],
     ['ESM', 'mts', 'mjs'],
   ])('gives an entity compiled as %s its types and its column', (_kind, source, compiled) => {
-    writeFileSync(
-      join(project, `document.${source}`),
-      `
-      import { DataSource, Entity, PrimaryGeneratedColumn } from 'typeorm'
-      import { configureStorages, type S3File, S3FileField, uploadFromStream } from 'typeorm-s3-file'
-      import { MemoryStorage } from 'typeorm-s3-file/testing'
-
-      @Entity()
-      class Document {
-        @PrimaryGeneratedColumn() id!: number
-        @S3FileField({ nullable: true, column: { type: 'simple-json' } }) file!: S3File | null
-      }
-
-      async function main(): Promise<void> {
-        configureStorages({ default: new MemoryStorage() })
-        const dataSource = new DataSource({ type: 'sqljs', entities: [Document], synchronize: true })
-        await dataSource.initialize()
-        const documents = dataSource.getRepository(Document)
-        const file: S3File = await uploadFromStream(Buffer.from('hello'), {
-          into: [Document, 'file'],
-          name: 'a.txt',
-        })
-        await documents.save({ file })
-        const found = await documents.findOneByOrFail({ id: 1 })
-        console.log(JSON.stringify([found.file, (await found.file?.bytes())?.toString()]))
-      }
-      void main()
-      `,
-    )
-    const compiler = join(modules, 'typescript', 'bin', 'tsc')
-    const options = ['--module', 'node16', '--target', 'es2022', '--experimentalDecorators', '--strict']
-    const checks = ['--exactOptionalPropertyTypes', '--types', 'node', '--skipLibCheck']
-    execFileSync(process.execPath, [compiler, ...options, ...checks, `document.${source}`], {
-      cwd: project,
-      stdio: 'pipe',
+    beforeAll(async () => {
+      consumer.write(`document.${source}`, entityProgram)
+      const checks = ['--strict', '--exactOptionalPropertyTypes', '--skipLibCheck']
+      await consumer.compile(
+        ['--module', 'node16', '--experimentalDecorators', ...checks],
+        [`document.${source}`],
+      )
     })
-    const printed = execFileSync(process.execPath, [`document.${compiled}`], {
-      cwd: project,
-      encoding: 'utf8',
+
+    it.each([
+      ['this Node', process.execPath],
+      ['Node 22', join(older, 'node_modules', 'node-22', 'bin', 'node')],
+      ['Node 24', join(modules, 'node', 'bin', 'node')],
+    ])('on %s', async (_name, runtime) => {
+      const printed = JSON.parse(await consumer.node([`document.${compiled}`], runtime))
+      expect(printed).toEqual([{ name: 'a.txt', size: 5, contentType: 'text/plain' }, 'hello'])
     })
-    expect(JSON.parse(printed)).toEqual([{ name: 'a.txt', size: 5, contentType: 'text/plain' }, 'hello'])
   })
 })
 
-describe('an application of Nest', () => {
-  const json = { name: 'a.txt', size: 5, contentType: 'text/plain' }
-  const backlog = { entries: 0, due: 0, failing: 0, oldest: null }
-  const answers = {
-    uploaded: [201, { file: json, title: 'T' }],
-    tooLarge: [413, expect.objectContaining({ code: 'file-too-large', error: 'Payload Too Large' })],
-    failed: [500, { statusCode: 500, message: 'Internal server error' }],
-    health: {
-      files: {
-        status: 'up',
-        storages: { default: { status: 'up' } },
-        journals: [{ status: 'up', ...backlog }],
-      },
-    },
-    objects: 1,
-    swagger: ['multipart/form-data'],
-  }
-  const compile = (folder: string, file: string, ...options: string[]) => {
-    writeFileSync(join(folder, file), nestApp)
-    const compiler = join(folder, 'node_modules', 'typescript', 'bin', 'tsc')
-    const decorators = ['--experimentalDecorators', '--emitDecoratorMetadata']
-    const common = ['--target', 'es2022', '--types', 'node', '--skipLibCheck', ...decorators]
-    execFileSync(process.execPath, [compiler, ...common, ...options, file], { cwd: folder, stdio: 'pipe' })
-  }
-  const printed = (folder: string, file: string) =>
-    JSON.parse(execFileSync(process.execPath, [file], { cwd: folder, encoding: 'utf8' }))
-
-  it('12 runs as ESM, on Express and on Fastify', () => {
-    compile(project, 'nest-app.mts', '--module', 'nodenext')
-    expect(printed(project, 'nest-app.mjs')).toEqual({ express: answers, fastify: answers })
+describe('a project with the required peers and no more', () => {
+  let consumer: Consumer
+  beforeAll(() => {
+    consumer = new Consumer(others, 'bare', { type: 'module' })
+    installTarball(tarball, consumer.folder)
+    for (const peer of ['typeorm', '@aws-sdk/client-s3', '@aws-sdk/s3-request-presigner', '@types/node']) {
+      link(consumer.folder, peer)
+    }
   })
 
-  it('11 runs as CommonJS, on Express and on Fastify, with types that are found the old way', () => {
-    const consumer = join(root, 'nest-11')
-    mkdirSync(consumer)
-    writeFileSync(join(consumer, 'package.json'), '{}')
-    const names = ['common', 'core', 'platform-express', 'platform-fastify', 'swagger']
-    const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline']
-    npm(consumer, 'install', ...quiet, ...names.map((name) => `@nestjs/${name}@11`), 'typescript@5.9')
-    installInto(consumer)
-    compile(consumer, 'nest-app.ts', '--module', 'commonjs', '--moduleResolution', 'node10')
-    expect(printed(consumer, 'nest-app.js')).toEqual({ express: answers, fastify: answers })
+  it.each(['import', 'require'])('loads what needs no framework by %s', async (kind) => {
+    const load = (entry: string) => (kind === 'import' ? `await import('${entry}')` : `require('${entry}')`)
+    const program = `
+      import { createRequire } from 'node:module'
+      const require = createRequire(import.meta.url)
+      const { configureStorages, uploadFromStream } = ${load('typeorm-s3-file')}
+      const { MemoryStorage } = ${load('typeorm-s3-file/testing')}
+      const { s3FilePlugin } = ${load('typeorm-s3-file/fastify')}
+      configureStorages({ default: new MemoryStorage() })
+      const file = await uploadFromStream(Buffer.from('hello'), { name: 'a.txt' })
+      console.log(JSON.stringify([file, typeof s3FilePlugin]))
+    `
+    expect(await consumer.run(`bare-${kind}.js`, program)).toEqual([
+      { name: 'a.txt', size: 5, contentType: 'text/plain' },
+      'function',
+    ])
+  })
+
+  it('is told which package typeorm-s3-file/nest misses', async () => {
+    const program = `
+      import { createRequire } from 'node:module'
+      const load = [
+        () => import('typeorm-s3-file/nest'),
+        async () => createRequire(import.meta.url)('typeorm-s3-file/nest'),
+      ]
+      const failures = await Promise.all(load.map((attempt) => attempt().catch((error) => error.message.split('\\n')[0])))
+      console.log(JSON.stringify(failures))
+    `
+    expect(await consumer.run('missing.js', program)).toEqual([
+      expect.stringMatching(/^Cannot find package '@nestjs\/\w+' imported from .*typeorm-s3-file/),
+      expect.stringMatching(/^Cannot find module '@nestjs\/\w+'$/),
+    ])
+  })
+
+  it('compiles against whole types, its libraries included', async () => {
+    consumer.write('bare.ts', `export * from 'typeorm-s3-file'\nexport * from 'typeorm-s3-file/testing'\n`)
+    await consumer.compile(['--module', 'nodenext', '--strict', '--noEmit', '--lib', 'es2022'], ['bare.ts'])
   })
 })
+
+const entityProgram = `
+  import { DataSource, Entity, PrimaryGeneratedColumn } from 'typeorm'
+  import { configureStorages, type S3File, S3FileField, uploadFromStream } from 'typeorm-s3-file'
+  import { MemoryStorage } from 'typeorm-s3-file/testing'
+
+  @Entity()
+  class Document {
+    @PrimaryGeneratedColumn() id!: number
+    @S3FileField({ nullable: true, column: { type: 'simple-json' } }) file!: S3File | null
+  }
+
+  async function main(): Promise<void> {
+    configureStorages({ default: new MemoryStorage() })
+    const dataSource = new DataSource({ type: 'sqljs', entities: [Document], synchronize: true })
+    await dataSource.initialize()
+    const documents = dataSource.getRepository(Document)
+    const file: S3File = await uploadFromStream(Buffer.from('hello'), {
+      into: [Document, 'file'],
+      name: 'a.txt',
+    })
+    await documents.save({ file })
+    const found = await documents.findOneByOrFail({ id: 1 })
+    console.log(JSON.stringify([found.file, (await found.file?.bytes())?.toString()]))
+  }
+  void main()
+`
