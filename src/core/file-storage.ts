@@ -22,6 +22,7 @@ export interface ObjectStat {
   checksum: string | null
 }
 
+/** An object as a storage lists it. */
 export interface ListedObject {
   key: string
   /** Bytes. */
@@ -68,10 +69,12 @@ export interface ObjectParamsContext {
   contentType: string | null
 }
 
+/** Object parameters, or a function that says them for each file. */
 export type ObjectParamsOption =
   | ObjectParams
   | ((file: ObjectParamsContext) => ObjectParams | Promise<ObjectParams>)
 
+/** What a storage is told of the file it stores, and whom it tells how far it is. */
 export interface PutOptions {
   contentType?: string
   /**
@@ -92,6 +95,7 @@ export interface PutOptions {
   onStored?: (bytes: number) => void
 }
 
+/** Which bytes of an object to read; all of them without `start` and `end`. */
 export interface OpenOptions {
   /** First byte, counted from 0. */
   start?: number
@@ -100,6 +104,7 @@ export interface OpenOptions {
   signal?: AbortSignal
 }
 
+/** How long a URL lives, and what it answers with. */
 export interface UrlOptions {
   /** The URL's longest life in seconds; at most 604,800 (7 days, the limit of Signature Version 4). */
   expiresInSeconds?: number
@@ -114,6 +119,7 @@ export interface UrlOptions {
   contentType?: string
 }
 
+/** A URL with the time that it lives. */
 export interface SignedUrl {
   url: string
   /** When the URL ends; null for one that does not. */
