@@ -50,16 +50,15 @@ describe('shell commands', () => {
     expect([0, 1], output).toContain(exitCode)
   })
 
-  it.each(commandsLike(/^npm (?:run )?((?!install|ci)[\w:]+)/))(
-    '%s: the script %s is there',
-    (_place, script) => {
-      expect(Object.keys(scripts)).toContain(script)
-    },
-  )
+  it.each(commandsLike(/^npm run ([\w:]+)/))('%s: the script %s is there', (_place, script) => {
+    expect(Object.keys(scripts)).toContain(script)
+  })
 
   it.each(commandsLike(/^npm install (.*)$/))('%s: npm install %s', (_place, names) => {
     expect(
-      names.split(' ').filter((name) => !existsSync(join(project.folder, 'node_modules', name))),
+      names
+        .split(' ')
+        .filter((name) => !name.startsWith('-') && !existsSync(join(project.folder, 'node_modules', name))),
     ).toEqual([])
   })
 })

@@ -35,8 +35,8 @@ export interface Fragment {
 
 /**
  * A project that has installed the package and holds the code of all guides, a folder for each: blocks that name a file are
- * that file, the others are fragments, which stand in a function with `fixtures/context.ts` around them. Each begins at the
- * line that it has on its page, so that the compiler's errors say where they are.
+ * that file, those with imports are modules, the others are fragments, which stand in a function with `fixtures/context.ts`
+ * around them. Each begins at the line that it has on its page, so that the compiler's errors say where they are.
  */
 export class DocsProject {
   readonly folder = mkdtempSync(join(tmpdir(), 'typeorm-s3-file-docs-'))
@@ -98,6 +98,7 @@ export class DocsProject {
 
 /** What comes before a fragment, in one line, with its code and what comes after it. */
 function surround(code: string): [string, string] {
+  if (/^import /m.test(code)) return ['', code]
   const words = new Set([
     ...(code.match(/(?<![.\w])[A-Za-z_]\w*/g) ?? []),
     'Entity',

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -9,22 +9,14 @@ import { DataSource } from 'typeorm'
 import { afterAll, afterEach, beforeAll, expect, inject, it, vi } from 'vitest'
 import { dataSourceOptions, s3ClientConfig } from '../support/servers.ts'
 import { DocsProject } from './docs-project.ts'
-import { codeBlocksOf } from './markdown.ts'
 
 const { s3, databaseUrl } = inject('servers')
-/** In the place of Next: hands web requests to the route handler. */
-const next = `
-  import { serve } from '@hono/node-server'
-  import { POST } from './route.js'
-  serve({ fetch: POST, port: Number(process.env.PORT) })
-`
 let project: DocsProject
 let program: ChildProcess | undefined
 
 beforeAll(async () => {
   project = new DocsProject()
   project.compile()
-  project.write('frameworks/next.js', next)
   const client = new S3Client(s3ClientConfig(s3, s3.endpoint))
   await client.send(new CreateBucketCommand({ Bucket: 'my-bucket' }))
   client.destroy()
@@ -74,44 +66,6 @@ async function freePort(): Promise<number> {
   return port
 }
 
-function formWith(name: string, text: string): FormData {
-  const form = new FormData()
-  form.append('file', new File([text], name))
-  return form
-}
-
-const applications = codeBlocksOf('docs/frameworks.md').flatMap(({ file }) =>
-  file === undefined || file === 'document.ts' ? [] : [file.replace(/\.ts$/, '').replace(/^route$/, 'next')],
-)
-
-it.each(applications)('the application for %s takes a file and gives a URL to it', async (name) => {
-  let file = join('frameworks', `${name}.js`)
-  if (name === 'express4') file = withExpress4(file)
-  const url = await start(file)
-  const response = await fetch(`${url}/documents`, { method: 'POST', body: formWith('report.txt', name) })
-  const answer = await response.json()
-  expect([response.status, answer.file]).toEqual([
-    201,
-    expect.objectContaining({ name: 'report.txt', size: name.length, contentType: 'text/plain' }),
-  ])
-  // One of them shows the entity without its URL.
-  if (name !== 'fastify-beside-multipart') expect(await (await fetch(answer.file.url)).text()).toBe(name)
-
-  const empty = await fetch(`${url}/documents`, { method: 'POST', body: new FormData() })
-  expect([empty.status, await empty.json()]).toEqual([400, expect.objectContaining({ code: 'no-file' })])
-})
-
-/** A copy of the application, for which `express` is Express 4. */
-function withExpress4(file: string): string {
-  const folder = join(project.folder, 'with-express-4')
-  mkdirSync(join(folder, 'node_modules'), { recursive: true })
-  symlinkSync(join(project.folder, 'node_modules', 'express4'), join(folder, 'node_modules', 'express'))
-  for (const name of [file, 'frameworks/document.js']) {
-    copyFileSync(join(project.folder, name), join(folder, name.replace('frameworks/', '')))
-  }
-  return join('with-express-4', 'express4.js')
-}
-
 it('the twenty lines put a file into a row, and a second one in its place', async () => {
   const file = join('readme', 'twenty-lines.js')
   const lines = readFileSync(join(project.folder, file), 'utf8')
@@ -122,14 +76,15 @@ it('the twenty lines put a file into a row, and a second one in its place', asyn
       "type: 'postgres',",
       "type: 'postgres', synchronize: true, dropSchema: true, uuidExtension: 'pgcrypto', installExtensions: false,",
     )
-  writeFileSync(join(project.folder, file), fitted)
+  project.write(file, fitted)
   const url = await start(file)
   const database = await new DataSource(dataSourceOptions(databaseUrl)).initialize()
   const [{ id }] = await database.query('INSERT INTO document DEFAULT VALUES RETURNING id')
   await database.destroy()
 
   for (const content of ['%PDF-1.7 first', '%PDF-1.7 second']) {
-    const body = formWith('report.pdf', content)
+    const body = new FormData()
+    body.append('file', new File([content], 'report.pdf'))
     const response = await fetch(`${url}/documents/${id}/file`, { method: 'POST', body })
     const answer = await response.json()
     expect(answer).toEqual({ name: 'report.pdf', size: content.length, url: expect.any(String) })
