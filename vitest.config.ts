@@ -32,6 +32,18 @@ export default defineConfig({
       },
       {
         test: {
+          // What README and docs say, against the built package.
+          name: 'docs',
+          include: ['test/docs/**/*.test.ts'],
+          exclude: ['test/docs/fixtures/**'],
+          globalSetup: 'test/support/global-setup.ts',
+          fileParallelism: false,
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+        },
+      },
+      {
+        test: {
           name: 'package',
           include: ['test/package/**/*.test.ts'],
           globalSetup: 'test/package/global-setup.ts',

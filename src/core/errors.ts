@@ -52,6 +52,7 @@ const statusByCode = {
 /** What went wrong, as a word that stays the same from release to release. */
 export type S3FileErrorCode = keyof typeof statusByCode
 
+/** What an error carries besides its code and message. */
 export interface S3FileErrorOptions {
   /** The limit, field, key or operation concerned. Never a credential, a signature or a presigned URL. */
   context?: Record<string, unknown>

@@ -16,6 +16,7 @@ export interface UploadEvent {
   name: string
 }
 
+/** A part that the store has confirmed. */
 export interface UploadPartEvent extends UploadEvent {
   /** Counted from 1; a file that fits in one part is sent as that. */
   partNumber: number
@@ -26,6 +27,7 @@ export interface UploadPartEvent extends UploadEvent {
   attempts: number
 }
 
+/** A file that is stored, with the call that it belongs to. */
 export interface UploadCompleteEvent extends UploadEvent {
   contentType: string
   /** Bytes. */
@@ -34,6 +36,7 @@ export interface UploadCompleteEvent extends UploadEvent {
   durationMs: number
 }
 
+/** An upload that did not become a file. */
 export interface UploadFailEvent extends UploadEvent {
   /** Of what the verb throws; null for an error that is not of this package. */
   errorCode: S3FileErrorCode | null
@@ -41,6 +44,7 @@ export interface UploadFailEvent extends UploadEvent {
   durationMs: number
 }
 
+/** An object that is deleted, and why. */
 export interface DeleteEvent {
   storage: string
   key: string
@@ -51,6 +55,7 @@ export interface DeleteEvent {
   reason: 'unreferred' | 'discarded' | 'upload-failed' | 'orphan'
 }
 
+/** An object, or a multipart upload, that could not be deleted. */
 export interface CleanupFailEvent {
   storage: string
   /** Of the object, or of the multipart upload, that could not be deleted. */
@@ -59,6 +64,7 @@ export interface CleanupFailEvent {
   errorCode: S3FileErrorCode | null
 }
 
+/** A request to S3 that was sent more than once. */
 export interface RetryEvent {
   bucket: string
   /** As S3 names it. */

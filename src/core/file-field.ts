@@ -42,6 +42,7 @@ export const fileRuleChecks = {
   objectParams: option.objectOrFunction,
 }
 
+/** How a row keeps a file: the record in one column, a column for each part, or the key alone. */
 export type FileLayout = 'json' | 'columns' | 'key'
 
 /** A file field as the upload verbs and the column know it. */

@@ -22,6 +22,7 @@ export interface ObjectStat {
   checksum: string | null
 }
 
+/** An object as a storage lists it. */
 export interface ListedObject {
   key: string
   /** Bytes. */
@@ -68,6 +69,7 @@ export interface ObjectParamsContext {
   contentType: string | null
 }
 
+/** Object parameters, or a function that says them for each file. */
 export type ObjectParamsOption =
   | ObjectParams
   | ((file: ObjectParamsContext) => ObjectParams | Promise<ObjectParams>)
@@ -83,6 +85,7 @@ export interface StoredPart {
   attempts: number
 }
 
+/** What a storage is told of the file it stores, and whom it tells how far it is. */
 export interface PutOptions {
   contentType?: string
   /**
@@ -103,6 +106,7 @@ export interface PutOptions {
   onStored?: (bytes: number, part?: StoredPart) => void
 }
 
+/** Which bytes of an object to read; all of them without `start` and `end`. */
 export interface OpenOptions {
   /** First byte, counted from 0. */
   start?: number
@@ -111,6 +115,7 @@ export interface OpenOptions {
   signal?: AbortSignal
 }
 
+/** How long a URL lives, and what it answers with. */
 export interface UrlOptions {
   /** The URL's longest life in seconds; at most 604,800 (7 days, the limit of Signature Version 4). */
   expiresInSeconds?: number
@@ -125,6 +130,7 @@ export interface UrlOptions {
   contentType?: string
 }
 
+/** A URL with the time that it lives. */
 export interface SignedUrl {
   url: string
   /** When the URL ends; null for one that does not. */

@@ -19,6 +19,7 @@ export interface KeyContext {
 /** Gives the part of the key that follows the prefixes. */
 export type KeyFunction = (file: KeyContext) => string | Promise<string>
 
+/** How keys are made: `<random>/<name>`, `<name>_<time>_<random>`, or by a function of your own. */
 export type KeyStrategy = 'unique' | 'timestamped' | KeyFunction
 
 export interface MadeKey {

@@ -6,6 +6,7 @@ import { FileJournal } from './file-journal.js'
 import { lifecycleOf } from './lifecycle-options.js'
 import { workOff } from './work-off.js'
 
+/** How often and how much a `FileJanitor` works. */
 export interface FileJanitorOptions {
   /** Entries that are taken at once, 1 to 1,000. @default 1000 */
   batchSize?: number

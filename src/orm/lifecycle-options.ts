@@ -2,6 +2,7 @@ import type { DataSource } from 'typeorm'
 import type { ObjectRef } from '../core/object-ref.js'
 import { option } from '../core/options.js'
 
+/** What `S3FileSubscriber.with()` takes. */
 export interface LifecycleOptions {
   /**
    * How long the object of a file that a row let go stays, so that a restored backup of the database still finds its

@@ -1,5 +1,6 @@
 import type { JournalBacklog } from './journal-backlog.js'
 
+/** How far `reconcile()` is. */
 export interface ReconcileProgress {
   /** The name of the storage that is being looked at. */
   storage: string
@@ -42,6 +43,7 @@ export interface StaleUploadFinding {
   error?: unknown
 }
 
+/** What does not fit together. */
 export type ReconcileFinding = OrphanFinding | DanglingFinding | StaleUploadFinding
 
 /** Comes last. */

@@ -9,6 +9,7 @@ import { assertKnownRows } from './known-rows.js'
 import type { ReconcileFinding, ReconcileProgress, ReconcileSummary } from './reconcile-findings.js'
 import { StorageReconciler } from './storage-reconciler.js'
 
+/** What `reconcile()` leaves alone, and whether it deletes. */
 export interface ReconcileOptions {
   /**
    * Objects and multipart uploads that are younger, in seconds, are left alone: their rows may be on their way.

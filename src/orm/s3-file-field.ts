@@ -15,6 +15,7 @@ import { adaptColumnMetadata } from './column-metadata.js'
 import { defineColumns } from './columns-layout.js'
 import { JsonFilesTransformer, JsonFileTransformer, KeyFileTransformer } from './file-transformer.js'
 
+/** What `@S3FileField()` and `s3FileColumn()` take. */
 export interface S3FileFieldOptions extends FileRules {
   /**
    * How the row keeps the file: `json`, the record in one column; `columns`, a column for each part, which queries

@@ -5,6 +5,7 @@ import { isS3FileError } from '../core/errors.js'
 import type { FileStorage } from '../core/file-storage.js'
 import { checkOptions, option } from '../core/options.js'
 
+/** What `lintStorage()` may do besides. */
 export interface StorageLintOptions {
   /** Bytes of the larger of the files it stores; take one that needs several parts. @default 1_000_000 */
   largeFileBytes?: number

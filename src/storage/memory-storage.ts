@@ -18,6 +18,7 @@ import { compareKeys, normalizePrefix } from '../core/object-key.js'
 import { checkOptions, option } from '../core/options.js'
 import { encodeCrc32 } from './crc32.js'
 
+/** What a `MemoryStorage` is made of. */
 export interface MemoryStorageOptions {
   /** What each key written here starts with. @default '' */
   keyPrefix?: string

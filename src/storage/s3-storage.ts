@@ -39,6 +39,7 @@ import { SigningHash } from './s3-signing-hash.js'
 import { S3Upload, type S3UploadSettings } from './s3-upload.js'
 import { S3UrlSigner, type SignFunction } from './s3-url-signer.js'
 
+/** What an `S3Storage` is made of. */
 export interface S3StorageOptions {
   bucket: string
   /** A client that the application has already; otherwise one is made of `clientConfig`. */

@@ -4,6 +4,7 @@ import { ConfigurationError, UploadError } from '../core/errors.js'
 import type { FileInspector, InspectedFile, Inspection } from '../core/file-inspector.js'
 import { checkOptions, option } from '../core/options.js'
 
+/** Where clamd listens, and how much of its time a file may take. */
 export interface ClamAvOptions {
   /** @default '127.0.0.1' */
   host?: string

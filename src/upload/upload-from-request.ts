@@ -9,6 +9,7 @@ import { type UploadProgress, UploadSession } from './upload-session.js'
 import { uploadSlots } from './upload-slots.js'
 import { resolveTarget, type TargetOptions, targetChecks } from './upload-target.js'
 
+/** What `uploadFromRequest` and `uploadFormFromRequest` take. */
 export interface UploadRequestOptions<Entity = unknown> extends TargetOptions<Entity> {
   /** The form field that files come in; a file in another one is refused with 400. @default any */
   field?: string

@@ -15,6 +15,7 @@ export type StreamSource =
   | Uint8Array
   | Blob
 
+/** What `uploadFromStream` takes. */
 export interface UploadStreamOptions<Entity = unknown> extends TargetOptions<Entity> {
   /** The file's name. @default a File's own, otherwise 'file' */
   name?: string

@@ -1,6 +1,7 @@
 import type { Type } from '@nestjs/common'
 import { checkOptions, option } from '../../core/options.js'
 
+/** What else the form of `@ApiS3File()` has. */
 export interface ApiS3FileOptions {
   /** Whether the field takes several files. @default false */
   isArray?: boolean

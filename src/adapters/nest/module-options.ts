@@ -3,6 +3,7 @@ import type { FileStorage } from '../../core/file-storage.js'
 import { checkOptions, option } from '../../core/options.js'
 import type { FileJanitorOptions } from '../../orm/file-janitor.js'
 
+/** What `S3FileModule` sets up. */
 export interface S3FileModuleOptions {
   /** The application's storages by name, as `configureStorages` takes them. */
   storages: Record<string, FileStorage>

@@ -12,6 +12,7 @@ export interface PartDown {
   code: string
 }
 
+/** How the storages and the journals are. */
 export interface S3FileHealth {
   /** `up` when every part is. */
   status: 'up' | 'down'
@@ -20,6 +21,7 @@ export interface S3FileHealth {
   journals: (({ status: 'up' } & JournalBacklog) | PartDown)[]
 }
 
+/** How long a check may take. */
 export interface S3FileHealthOptions {
   /** How long a storage or a journal may take to answer. @default 5 */
   timeoutSeconds?: number
