@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
 import { MiB } from '../core/bytes.js'
 
@@ -42,8 +43,34 @@ export class UnreadBody {
     if (this.#body.readableEnded || this.#body.destroyed || this.#timer !== undefined) return
     // It does not keep a process that has nothing else to do.
     this.#timer = setInterval(() => this.#tick(), 1000).unref()
-    const stop = () => clearInterval(this.#timer)
+    const endConnection = this.#keepConnection()
+    const stop = () => {
+      clearInterval(this.#timer)
+      endConnection()
+    }
     this.#body.once('end', stop).once('close', stop)
+  }
+
+  /**
+   * A connection that is for this request alone (`Connection: close`, HTTP/1.0) Node closes as soon as it has answered. What still
+   * comes in is then refused by the kernel, and a client that sends first and reads later never sees the answer. So
+   * that only ends our side of it at first.
+   *
+   * @returns what makes up for it.
+   */
+  #keepConnection(): () => void {
+    const { httpVersionMajor, socket } = this.#body as Partial<IncomingMessage>
+    if (httpVersionMajor !== 1 || socket === undefined) return () => undefined
+    const { destroySoon } = socket
+    let isDue = false
+    socket.destroySoon = () => {
+      isDue = true
+      socket.end()
+    }
+    return () => {
+      socket.destroySoon = destroySoon
+      if (isDue) socket.destroySoon()
+    }
   }
 
   readonly #onData = (chunk: Buffer) => {

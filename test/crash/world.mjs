@@ -45,8 +45,9 @@ export function newDataSource(url, options = {}) {
 }
 
 /** A client that does not wait long before it tries again: a process lives for less than half a second here. */
-export function newS3Client(endpoint) {
+export function newS3Client(endpoint, options = {}) {
   return new S3Client({
+    ...options,
     endpoint,
     region: 'us-east-1',
     forcePathStyle: true,

@@ -1,3 +1,4 @@
+import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { S3FileError } from '../../src/core/errors.ts'
@@ -212,6 +213,40 @@ describe('a body of 20 GiB that is refused at its first bytes', () => {
     await closed(request)
     expect(sent).toBeLessThan(100)
   })
+})
+
+describe('a body whose connection is to be closed after it', () => {
+  it.each(['HTTP/1.1', 'HTTP/1.0'])(
+    'is let go by all the same, so that %s clients that read later see the answer',
+    async (version) => {
+      options = { accept: ['image/*'] }
+      const socket = connect(server.port, '127.0.0.1').pause()
+      const failure = new Promise((resolve) => socket.once('error', resolve))
+      const length = 12 * MiB
+      const handled = server.outcomes.length
+      const send = (bytes: string | Buffer) => new Promise<void>((sent) => socket.write(bytes, () => sent()))
+      await send(
+        `POST / ${version}\r\nHost: a\r\nConnection: close\r\nContent-Type: ${formType}\r\nContent-Length: ${length}\r\n\r\n`,
+      )
+      await send(head)
+      await send(sampleBytes(5000))
+      await until(() => server.outcomes.length > handled)
+      await expect(server.outcomes.at(-1)).rejects.toMatchObject({ code: 'type-not-accepted' })
+      let left = length - head.length - 5000
+      const chunk = sampleBytes(MiB)
+      const sending = (async () => {
+        for (; left > 0; left -= chunk.length) await send(chunk.subarray(0, left))
+      })()
+      expect(await Promise.race([sending, failure])).toBeUndefined()
+      let answer = ''
+      socket.on('data', (bytes) => {
+        answer += bytes.toString('latin1')
+      })
+      socket.resume()
+      await new Promise((resolve) => socket.once('close', resolve))
+      expect(answer).toMatch(/^HTTP\/1.1 415 /)
+    },
+  )
 })
 
 describe('a client that stalls', () => {

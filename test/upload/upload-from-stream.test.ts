@@ -142,6 +142,15 @@ describe('uploadFromStream', () => {
     await expect(uploadFromStream(source)).rejects.toMatchObject({ code: 'invalid-value' })
   })
 
+  it.each(['http://127.0.0.1/', 'file:///etc/passwd', '/etc/passwd', new URL('http://127.0.0.1/')])(
+    'takes no address for a source, such as %s',
+    async (source) => {
+      const refused = expect(uploadFromStream(source as unknown as StreamSource)).rejects
+      await refused.toMatchObject({ code: 'invalid-value' })
+      expect(storage.objects.size).toBe(0)
+    },
+  )
+
   it.each([undefined, null, 'text', 7, {}, new ArrayBuffer(1)])('refuses %o as a source', async (source) => {
     await expect(uploadFromStream(source as never)).rejects.toMatchObject({ name: 'ConfigurationError' })
   })
