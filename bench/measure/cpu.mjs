@@ -1,3 +1,4 @@
+import { unsigned } from '../support/bench.mjs'
 import { GB, MB } from '../support/units.mjs'
 
 /** CPU of the server process, user and system, per GB received: 100 MB files one after another. */
@@ -11,7 +12,10 @@ export async function measureCpu(bench) {
   for (const transport of ['http', 'tls']) {
     const cpu = bench.figure(`cpu-${transport}`)
     const throughput = bench.figure(`throughput-${transport}`)
-    const servers = await bench.startServers({ ...work, count: 1 }, { transport })
+    const servers = await bench.startServers(
+      { ...work, count: 1 },
+      { transport, also: transport === 'http' ? [unsigned] : [] },
+    )
     await bench.alternate(servers, async (server) => {
       const { posted, usage } = await bench.post(server, work)
       cpu.add(server.name, usage.cpuSeconds / (posted.bytes / GB))

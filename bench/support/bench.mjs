@@ -2,6 +2,8 @@ import { startChild } from './child.mjs'
 import { Figure } from './figure.mjs'
 
 export const ours = 'typeorm-s3-file'
+/** With `unsignedPayload: 'always'`: what the signature of bodies over plain HTTP costs. */
+export const unsigned = 'typeorm-s3-file-unsigned'
 export const peers = ['lib-storage', 'multer-s3']
 export const contestants = [ours, ...peers]
 const python = 's3chunkuploader'
@@ -55,9 +57,9 @@ export class Bench {
   }
 
   /** A server of each contestant, which has taken one file as a warm-up. */
-  async startServers(warmUp, options) {
+  async startServers(warmUp, { also = [], ...options } = {}) {
     const servers = []
-    for (const name of this.hasPython ? [...contestants, python] : contestants) {
+    for (const name of [...contestants, ...also, ...(this.hasPython ? [python] : [])]) {
       const server = await this.startServer(name, options)
       await this.post(server, warmUp)
       servers.push(server)

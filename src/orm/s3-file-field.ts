@@ -61,6 +61,9 @@ const settledColumnOptions: Record<string, string> = {
   array: 'the layout',
 }
 
+/** A type parameter would take any property; this takes those that there are. */
+type KnownOptions<Options> = Options & Record<Exclude<keyof Options, keyof S3FileFieldOptions>, never>
+
 type FileHolder<Property extends string, Value> = { [Name in Property]?: Value | null }
 
 /** What the property of a field with these options holds. */
@@ -72,7 +75,9 @@ type FileValue<Options> = Options extends { multiple: true } ? S3File[] : S3File
  *
  * @throws ConfigurationError `unknown-option`, `invalid-option`, when the class is defined.
  */
-export function S3FileField<const Options extends S3FileFieldOptions>(options: Options = {} as Options) {
+export function S3FileField<const Options extends S3FileFieldOptions>(
+  options: KnownOptions<Options> = {} as KnownOptions<Options>,
+) {
   return <Property extends string>(
     prototype: FileHolder<Property, FileValue<Options>>,
     property: Property,

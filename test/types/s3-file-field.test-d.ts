@@ -57,6 +57,10 @@ export class Refused {
   @S3FileField({ prefix: 'documents' })
   unknownOption!: S3File
 
+  // @ts-expect-error Nor is 'maxSizeByte', beside one that is.
+  @S3FileField({ nullable: true, maxSizeByte: 1 })
+  misspelt!: S3File | null
+
   // @ts-expect-error 'random' is not a key strategy.
   @S3FileField({ key: 'random' })
   unknownKey!: S3File
