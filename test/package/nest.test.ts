@@ -49,7 +49,6 @@ describe('an application of Nest', () => {
         transform: { legacyDecorator: true, decoratorMetadata: true },
       },
     }
-    // In a process of its own, for its threads keep one alive.
     const compiler = `
       const { code } = require(${JSON.stringify(swc)}).transformSync(${JSON.stringify(program)}, ${JSON.stringify(options)})
       console.log(JSON.stringify(code))
