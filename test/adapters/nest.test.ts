@@ -27,6 +27,7 @@ import { S3FileField } from '../../src/orm/s3-file-field.ts'
 import { S3FileSubscriber } from '../../src/orm/s3-file-subscriber.ts'
 import { MemoryStorage } from '../../src/storage/memory-storage.ts'
 import type { UploadedForm } from '../../src/upload/upload-from-request.ts'
+import { setUploadLimits, uploadSlots } from '../../src/upload/upload-slots.ts'
 import { post } from '../support/http-server.ts'
 import { formBody, formType } from '../support/multipart.ts'
 import { type NestServer, startNest } from './nest-site.ts'
@@ -324,6 +325,25 @@ describe.each(['express', 'fastify'] as const)('Nest on %s', (platform) => {
     })
     expect(server.logs).toEqual([expect.stringContaining(message)])
     expect(stored()).toEqual([])
+  })
+
+  it('tells a client that finds too many others when to come back', async () => {
+    setUploadLimits({ concurrent: 1, queued: 0, queueSeconds: 7 })
+    await uploadSlots.take(new AbortController().signal)
+    try {
+      const body = formBody({ ...file, name: 'front' })
+      const answer = await fetch(`${server.url}form`, {
+        method: 'POST',
+        body: body as never,
+        headers: { 'content-type': formType },
+      })
+      expect(answer.status).toBe(503)
+      expect(answer.headers.get('retry-after')).toBe('7')
+      expect(await answer.json()).toMatchObject({ code: 'too-many-uploads' })
+    } finally {
+      uploadSlots.release()
+      setUploadLimits({})
+    }
   })
 
   it('has a filter for errors from elsewhere, which keeps the key to itself', async () => {

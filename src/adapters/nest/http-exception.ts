@@ -1,4 +1,5 @@
 import {
+  type ArgumentsHost,
   BadGatewayException,
   BadRequestException,
   ConflictException,
@@ -7,6 +8,7 @@ import {
   Logger,
   NotFoundException,
   PayloadTooLargeException,
+  RequestTimeoutException,
   ServiceUnavailableException,
   UnprocessableEntityException,
   UnsupportedMediaTypeException,
@@ -20,6 +22,7 @@ const classByStatus: Record<number, ExceptionClass> = {
   400: BadRequestException,
   404: NotFoundException,
   409: ConflictException,
+  408: RequestTimeoutException,
   413: PayloadTooLargeException,
   415: UnsupportedMediaTypeException,
   422: UnprocessableEntityException,
@@ -32,11 +35,16 @@ const logger = new Logger('S3FileModule')
 
 /**
  * Nest's own exception for an error of this package, with `{ statusCode, code, error, message }` for a body; any other error
- * as it is. Nest does not log HttpExceptions, so what the client is not told is logged here.
+ * as it is. Headers such as `Retry-After` go to the answer of `host`. Nest does not log HttpExceptions, so what the client is not told is logged here.
  */
-export function toHttpException(error: unknown): unknown {
+export function toHttpException(error: unknown, host?: ArgumentsHost): unknown {
   if (!isS3FileError(error)) return error
-  const { statusCode, code } = error
+  const { statusCode, code, headers = {} } = error
+  if (host?.getType() === 'http') {
+    // Of Express and of Fastify; an exception of Nest's has no headers.
+    const response = host.switchToHttp().getResponse<{ header(name: string, value: string): void }>()
+    for (const [name, value] of Object.entries(headers)) response.header(name, value)
+  }
   const { message } = forClient(error)
   if (statusCode >= 500) logger.error(`${code}: ${error.message}`, error.stack)
   const body = { statusCode, code, error: statusText(statusCode), message }

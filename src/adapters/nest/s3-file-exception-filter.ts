@@ -13,7 +13,7 @@ const anyS3FileError = { [Symbol.hasInstance]: isS3FileError } as unknown as Typ
 @Catch(anyS3FileError)
 export class S3FileExceptionFilter extends BaseExceptionFilter<S3FileError> {
   override catch(error: S3FileError, host: ArgumentsHost): unknown {
-    const exception = toHttpException(error)
+    const exception = toHttpException(error, host)
     // GraphQL and microservices answer with what a filter returns.
     return host.getType() === 'http' ? super.catch(exception as S3FileError, host) : exception
   }

@@ -32,14 +32,14 @@ class UploadInterceptor<Entity> implements NestInterceptor {
       if (forms.has(request)) throw uploadedTwice()
       form = await uploadFormFromRequest(request, this.#options)
     } catch (error) {
-      throw toHttpException(error)
+      throw toHttpException(error, context)
     }
     forms.set(request, form)
     request.body = bodyOf(form.fields)
     return next.handle().pipe(
       catchError(async (error: unknown) => {
         await discardUnclaimed(form)
-        throw toHttpException(error)
+        throw toHttpException(error, context)
       }),
     )
   }
