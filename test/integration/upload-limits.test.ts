@@ -202,7 +202,7 @@ describe('a body of 20 GiB that is refused at its first bytes', () => {
   it('is not read to its end: the answer goes out, and then the connection ends', async () => {
     options = { accept: ['image/*'] }
     const request = await open({ 'content-length': 20 * 1024 * MiB })
-    await request.send(Buffer.concat([head, sampleBytes(5000)])) // What it takes to tell a type.
+    await request.send(Buffer.concat([head, sampleBytes(5000)])) // Enough to tell its type by.
     expect(await request.status()).toBe(415)
     const chunk = sampleBytes(MiB)
     let sent = 0
