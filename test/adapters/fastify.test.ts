@@ -8,7 +8,7 @@ import { configureStorages } from '../../src/core/storage-registry.ts'
 import { s3FileErrorHandler, s3FilePlugin } from '../../src/fastify.ts'
 import { MemoryStorage } from '../../src/storage/memory-storage.ts'
 import { post } from '../support/http-server.ts'
-import { formBody, formType, sampleBytes } from '../support/multipart.ts'
+import { formBody, formType } from '../support/multipart.ts'
 
 let app: FastifyInstance
 let storage: MemoryStorage
