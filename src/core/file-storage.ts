@@ -100,6 +100,11 @@ export interface PutOptions {
    */
   isKeyUnique?: boolean
   signal?: AbortSignal
+  /**
+   * Whether bytes that have come wait on this side, or all have come, so that it is not the source that is slow. For a
+   * storage that judges how fast bytes come.
+   */
+  isSourceHeld?: () => boolean
   /** Called with the id of a multipart upload that has begun; no part is sent before it resolves. */
   onUploadId?: (uploadId: string) => Promise<void>
   /** Called with the bytes that the store has confirmed so far, and with the part that came last, where there are parts. */

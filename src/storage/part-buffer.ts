@@ -2,8 +2,7 @@ import { createHash, type Hash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { crc32 } from 'node:zlib'
 import { KiB } from '../core/bytes.js'
-import type { UploadError } from '../core/errors.js'
-import { type PartShare, partMemory } from './part-memory.js'
+import { type PartHolder, type PartShare, partMemory } from './part-memory.js'
 
 /**
  * What the first bytes of an upload wait in, besides the part memory: so small files need none of it, and a client
@@ -19,8 +18,7 @@ export interface PartBufferOptions {
   hasCrc: boolean
   /** Whether a SHA-256 of the bytes is kept as they come, rather than made when it is asked for. */
   hashes: boolean
-  /** Called when the part memory wants its memory back. */
-  evict: (error: UploadError) => void
+  holder: PartHolder
 }
 
 /** One part of an upload: its bytes, in blocks of the part memory, and their checksums. */
@@ -37,12 +35,12 @@ export class PartBuffer {
   #crc = 0
   #sha256: string | undefined
 
-  constructor({ number, sizeBytes, hasCrc, hashes, evict }: PartBufferOptions) {
+  constructor({ number, sizeBytes, hasCrc, hashes, holder }: PartBufferOptions) {
     this.number = number
     this.sizeBytes = sizeBytes
     this.#hasCrc = hasCrc
     this.#hash = hashes ? createHash('sha256') : undefined
-    this.#share = partMemory.share(sizeBytes, evict)
+    this.#share = partMemory.share(sizeBytes, holder)
     if (number === 1) this.#add(Buffer.allocUnsafe(Math.min(startBytes, sizeBytes)))
   }
 

@@ -28,6 +28,14 @@ export interface PartShare {
   filledBytes: number
 }
 
+/** Whose part it is. */
+export interface PartHolder {
+  /** Called when its client is too slow while others wait for memory; its upload must then end. */
+  evict: (error: UploadError) => void
+  /** Whether it waits for something else than its client, and so is not to be judged. */
+  isSourceHeld: () => boolean
+}
+
 interface Share extends PartShare {
   readonly blocks: Buffer[]
   heldBytes: number
@@ -36,7 +44,7 @@ interface Share extends PartShare {
   /** Whether it is full, or will not grow any more, and comes back without the client's doing. */
   isSealed: boolean
   filledAtLastLook: number | undefined
-  readonly evict: (error: UploadError) => void
+  readonly holder: PartHolder
 }
 
 interface Waiter {
@@ -83,12 +91,8 @@ export class PartMemory {
     return this.#usedBytes
   }
 
-  /**
-   * A share for a part, nothing in it yet.
-   *
-   * @param evict called when its client is too slow while others wait for memory; its upload must then end.
-   */
-  share(partBytes: number, evict: (error: UploadError) => void): PartShare {
+  /** A share for a part, nothing in it yet. */
+  share(partBytes: number, holder: PartHolder): PartShare {
     const share: Share = {
       sizeBytes: Math.ceil(partBytes / blockBytes) * blockBytes,
       heldBytes: 0,
@@ -97,7 +101,7 @@ export class PartMemory {
       isReserved: false,
       isSealed: false,
       filledAtLastLook: undefined,
-      evict,
+      holder,
     }
     this.#shares.add(share)
     return share
@@ -229,7 +233,8 @@ export class PartMemory {
 
   #keepWatch(): void {
     if (this.#waiters.length > 0) {
-      this.#watch ??= setInterval(() => this.#look(), 1000).unref()
+      // After a round of reading: a process that was busy itself is not taken for slow clients.
+      this.#watch ??= setInterval(() => setImmediate(() => this.#look()), 1000).unref()
     } else if (this.#watch !== undefined) {
       clearInterval(this.#watch)
       this.#watch = undefined
@@ -241,12 +246,16 @@ export class PartMemory {
   #look(): void {
     for (const share of [...this.#shares]) {
       if (!share.isReserved) continue
+      if (share.holder.isSourceHeld()) {
+        share.filledAtLastLook = undefined
+        continue
+      }
       const before = share.filledAtLastLook
       share.filledAtLastLook = share.filledBytes
       if (before === undefined || share.filledBytes - before >= slowestBytesPerSecond) continue
       this.#dropReservation(share)
       if (this.#fitsUnreserved(share, 0)) continue
-      share.evict(
+      share.holder.evict(
         new UploadError(
           'too-slow',
           'the file came too slowly while the memory for parts was used up; please try again',

@@ -57,10 +57,12 @@ export class S3Bucket {
     // Until the answer only: the body of a GET may take as long as whoever reads it.
     const timeout = new AbortController()
     const timer = setTimeout(() => timeout.abort(), seconds * 1000)
+    let attempts = 0
     try {
       const output = await this.client.send(command, {
         abortSignal: signal === undefined ? timeout.signal : AbortSignal.any([signal, timeout.signal]),
       })
+      attempts = attemptsOf(output)
       this.#tellOfRetries(output, { operation, key }, null)
       return output
     } catch (error) {
@@ -77,6 +79,8 @@ export class S3Bucket {
       throw failure
     } finally {
       clearTimeout(timer)
+      // A try that was answered early may still be sending, from memory that is given back now.
+      if (bodyBytes > 0 && attempts !== 1) timeout.abort()
     }
   }
 

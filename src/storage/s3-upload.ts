@@ -6,7 +6,7 @@ import { isS3FileError, UploadError } from '../core/errors.js'
 import type { PutOptions, StoredObject } from '../core/file-storage.js'
 import { combineCrc32, encodeCrc32 } from './crc32.js'
 import { PartBuffer } from './part-buffer.js'
-import { partMemory } from './part-memory.js'
+import { type PartHolder, partMemory } from './part-memory.js'
 import { maxObjectBytes, planParts } from './part-plan.js'
 import type { S3Bucket } from './s3-bucket.js'
 import { attemptsOf } from './s3-errors.js'
@@ -38,6 +38,10 @@ export class S3Upload {
   readonly #stop = new AbortController()
   readonly #inFlight = new Set<Promise<void>>()
   readonly #sentParts: CompletedPart[] = []
+  readonly #holder: PartHolder = {
+    evict: (error) => this.#stop.abort(error),
+    isSourceHeld: () => this.#options.isSourceHeld?.() ?? false,
+  }
   #created: Promise<string> | undefined
   #uploadId: string | undefined
   /** The part that is being filled. */
@@ -151,6 +155,7 @@ export class S3Upload {
       signal.throwIfAborted()
     }
     await this.#part?.grow(signal)
+    signal.throwIfAborted() // Since the memory was given.
   }
 
   #tryBeginPart(): PartBuffer | undefined {
@@ -164,7 +169,7 @@ export class S3Upload {
       sizeBytes,
       hasCrc: this.#hasChecksum,
       hashes: this.#bucket.signsBodies,
-      evict: (error) => this.#stop.abort(error),
+      holder: this.#holder,
     })
     return this.#part
   }
@@ -250,6 +255,7 @@ export class S3Upload {
   async #abandon(error: unknown): Promise<unknown> {
     const hadPartsInFlight = this.#inFlight.size > 0
     this.#stop.abort(error)
+    this.#part?.release() // Cleaning up may take as long as the store does.
     await Promise.all(this.#inFlight)
     const leftBehind: string[] = []
     await this.#created?.catch(() => undefined)

@@ -72,6 +72,11 @@ export class UploadGate extends Readable {
     })
   }
 
+  /** Whether bytes wait here to be read, or all have come. */
+  get isSourceHeld(): boolean {
+    return this.#hasEnded || this.readableLength > 0
+  }
+
   override _read(): void {
     this.#source.resume()
   }

@@ -145,6 +145,7 @@ export class UploadSession {
         params,
         isKeyUnique: isUnique,
         signal,
+        isSourceHeld: () => gate.isSourceHeld,
         onUploadId: async (uploadId) => entry?.nameUpload(uploadId),
         onStored: (bytes, part) => {
           entry?.keepAlive()

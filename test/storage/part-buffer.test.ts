@@ -14,7 +14,7 @@ function newPart(options: Partial<ConstructorParameters<typeof PartBuffer>[0]> =
     sizeBytes: 5 * MiB,
     hasCrc: true,
     hashes: false,
-    evict: () => undefined,
+    holder: { evict: () => undefined, isSourceHeld: () => false },
     ...options,
   })
 }

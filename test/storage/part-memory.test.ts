@@ -11,6 +11,7 @@ import {
 import { holdPartMemory } from '../support/held-memory.ts'
 
 const never = new AbortController().signal
+const nobody = { evict: () => undefined, isSourceHeld: () => false }
 
 /** A part memory, its parts by name, and what became of them in order. */
 class World {
@@ -19,16 +20,21 @@ class World {
   readonly granted: string[] = []
   readonly evicted: string[] = []
   readonly errors: UploadError[] = []
+  /** Parts that wait for something else than their client. */
+  readonly held = new Set<string>()
 
   constructor(limitBytes: number) {
     this.memory = new PartMemory(limitBytes)
   }
 
   part(name: string, bytes: number): PartShare {
-    const share = this.memory.share(bytes, (error) => {
-      this.evicted.push(name)
-      this.errors.push(error)
-      this.memory.release(share)
+    const share = this.memory.share(bytes, {
+      evict: (error) => {
+        this.evicted.push(name)
+        this.errors.push(error)
+        this.memory.release(share)
+      },
+      isSourceHeld: () => this.held.has(name),
     })
     this.parts.set(name, share)
     return share
@@ -59,8 +65,16 @@ class World {
   }
 }
 
+/** Looks are taken when the second's reading is done. */
+async function seconds(count: number): Promise<void> {
+  for (let second = 0; second < count; second++) {
+    await vi.advanceTimersByTimeAsync(1000)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}
+
 beforeEach(() => {
-  vi.useFakeTimers()
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'setTimeout', 'clearTimeout'] })
 })
 afterEach(() => {
   vi.useRealTimers()
@@ -241,7 +255,7 @@ describe('a client that sends slowly', () => {
     const world = new World(16 * MiB)
     world.part('slow', 8 * MiB)
     world.fill('slow', 2 * MiB)
-    await vi.advanceTimersByTimeAsync(60_000)
+    await seconds(60)
     expect(world.evicted).toEqual([])
     expect(world.fill('slow', 8 * MiB)).toBe(8 * MiB)
   })
@@ -254,7 +268,7 @@ describe('a client that sends slowly', () => {
     void world.ask('quick')
     await world.rest()
     expect(world.granted).toEqual([])
-    await vi.advanceTimersByTimeAsync(2000)
+    await seconds(2)
     expect(world.granted).toEqual(['quick'])
     expect(world.evicted).toEqual([])
   })
@@ -265,7 +279,7 @@ describe('a client that sends slowly', () => {
     world.fill('slow', 1 * MiB)
     world.part('quick', 8 * MiB)
     void world.ask('quick')
-    await vi.advanceTimersByTimeAsync(2000)
+    await seconds(2)
     void world.ask('slow')
     await world.rest()
     expect(world.granted).toEqual(['quick'])
@@ -282,10 +296,28 @@ describe('a client that sends slowly', () => {
     world.fill('slower', 5 * MiB)
     world.part('quick', 8 * MiB)
     void world.ask('quick')
-    await vi.advanceTimersByTimeAsync(2000)
+    await seconds(2)
     expect(world.evicted).toEqual(['slower'])
     expect(world.errors[0]).toMatchObject({ code: 'too-slow', statusCode: 408 })
     expect(world.granted).toEqual(['quick'])
+  })
+
+  it('is told from one whose bytes wait for an inspector', async () => {
+    const world = new World(16 * MiB)
+    for (const name of ['inspected', 'another']) world.part(name, 8 * MiB)
+    world.fill('inspected', 5 * MiB)
+    world.fill('another', 5 * MiB)
+    for (const name of ['inspected', 'another']) world.held.add(name)
+    world.part('quick', 8 * MiB)
+    void world.ask('quick')
+    await seconds(10)
+    expect(world.evicted).toEqual([])
+    world.held.delete('another')
+    await seconds(2)
+    world.release('inspected')
+    await world.rest()
+    expect(world.granted).toEqual(['quick'])
+    expect(world.evicted).toEqual([])
   })
 
   it('is told from one that comes at 64 KiB/s', async () => {
@@ -295,9 +327,8 @@ describe('a client that sends slowly', () => {
     world.part('quick', 8 * MiB)
     void world.ask('quick')
     for (let second = 0; second < 10; second++) {
-      await vi.advanceTimersByTimeAsync(999)
       ;(world.parts.get('steady') as PartShare).filledBytes += 64 * KiB
-      await vi.advanceTimersByTimeAsync(1)
+      await seconds(1)
     }
     expect(world.granted).toEqual([])
   })
@@ -306,29 +337,29 @@ describe('a client that sends slowly', () => {
 describe('freed blocks', () => {
   it('are used again', () => {
     const memory = new PartMemory(20 * MiB)
-    const share = memory.share(5 * MiB, () => undefined)
+    const share = memory.share(5 * MiB, nobody)
     const block = memory.tryGrow(share)
     memory.release(share)
-    expect(memory.tryGrow(memory.share(8 * MiB, () => undefined)) === block).toBe(true)
+    expect(memory.tryGrow(memory.share(8 * MiB, nobody)) === block).toBe(true)
   })
 
   it('are given up when no part has come for a while', async () => {
     const memory = new PartMemory(20 * MiB)
-    const share = memory.share(5 * MiB, () => undefined)
+    const share = memory.share(5 * MiB, nobody)
     const block = memory.tryGrow(share)
     memory.release(share)
     await vi.advanceTimersByTimeAsync(10_000)
-    expect(memory.tryGrow(memory.share(8 * MiB, () => undefined)) === block).toBe(false)
+    expect(memory.tryGrow(memory.share(8 * MiB, nobody)) === block).toBe(false)
   })
 
   it('and those in use together keep within the limit', () => {
     const memory = new PartMemory(8 * MiB)
-    const first = memory.share(8 * MiB, () => undefined)
+    const first = memory.share(8 * MiB, nobody)
     const blocks = new Set<Buffer>()
     for (let block = memory.tryGrow(first); block && blocks.size < 31; block = memory.tryGrow(first))
       blocks.add(block)
     memory.release(first)
-    const next = memory.share(8 * MiB, () => undefined)
+    const next = memory.share(8 * MiB, nobody)
     for (let block = memory.tryGrow(next); block && next.heldBytes < 8 * MiB; block = memory.tryGrow(next))
       blocks.add(block)
     expect(blocks.size).toBeLessThanOrEqual(33)

@@ -20,7 +20,13 @@ const bucket = {
   },
 } as unknown as S3Bucket
 
-const part = new PartBuffer({ number: 1, sizeBytes: 5, hasCrc: true, hashes: false, evict: () => undefined })
+const part = new PartBuffer({
+  number: 1,
+  sizeBytes: 5,
+  hasCrc: true,
+  hashes: false,
+  holder: { evict: () => undefined, isSourceHeld: () => false },
+})
 part.append(Buffer.from('12345'))
 
 describe('a PUT that was tried again and meets an object of its length, with no checksum to compare', () => {
