@@ -29,16 +29,18 @@ export class Network {
   }
 }
 
-/** Drops files of zeros on an element, as a person who drags them from a folder does. */
+/** Drops files of zeros, after the bytes they start with, on an element, as a person who drags them from a folder does. */
 export async function dropFiles(
   page: Page,
   selector: string,
-  files: { name: string; type: string; size: number }[],
+  files: { name: string; type: string; size: number; start?: number[] }[],
 ): Promise<void> {
   const dataTransfer = await page.evaluateHandle((described) => {
     const transfer = new DataTransfer()
-    for (const { name, type, size } of described) {
-      transfer.items.add(new File([new Uint8Array(size)], name, { type }))
+    for (const { name, type, size, start = [] } of described) {
+      const bytes = new Uint8Array(size)
+      bytes.set(start)
+      transfer.items.add(new File([bytes], name, { type }))
     }
     return transfer
   }, files)

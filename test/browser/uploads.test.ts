@@ -1,5 +1,6 @@
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { png } from '../support/sample-heads.ts'
 import { DemoWorld } from './demo-world.ts'
 import { dropFiles, Network, pickText } from './page-actions.ts'
 
@@ -121,7 +122,8 @@ test('a paused upload keeps nothing, says so, and starts again from the beginnin
 
 test('a file that is too large is refused in plain words', async () => {
   const { page, complaints } = await world.open()
-  await dropFiles(page, '#profile', [{ name: 'poster.png', type: 'image/png', size: 30_000_000 }])
+  const poster = { name: 'poster.png', type: 'image/png', size: 30_000_000, start: [...png] }
+  await dropFiles(page, '#profile', [poster])
   await card(page, 'poster.png')
     .getByText('Not stored. It is too large. At most 1 MB are allowed here.')
     .waitFor()
