@@ -12,7 +12,7 @@ const slowBytesPerSecond = 2 * MB
 export async function measureMemory(bench) {
   const { uploads, bytes, steadySeconds, atMostSeconds } = bench.sized({
     full: { uploads: 50, bytes: 40 * MB, steadySeconds: 4, atMostSeconds: 30 },
-    quick: { uploads: 50, bytes: 40 * MB, steadySeconds: 1.5, atMostSeconds: 15 },
+    quick: { uploads: 50, bytes: 40 * MB, steadySeconds: 1.5, atMostSeconds: 12 },
     smoke: { uploads: 5, bytes: 20 * MB, steadySeconds: 0.3, atMostSeconds: 1 },
   })
   const memory = bench.figure('memory')
