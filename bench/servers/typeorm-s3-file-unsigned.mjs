@@ -1,6 +1,3 @@
-import { configureStorages, S3Storage, uploadFromRequest } from 'typeorm-s3-file'
+import createHandler from './typeorm-s3-file.mjs'
 
-export default function createHandler({ bucket, clientConfig }) {
-  configureStorages({ default: new S3Storage({ bucket, clientConfig, unsignedPayload: 'always' }) })
-  return (req) => uploadFromRequest(req)
-}
+export default (storageOptions) => createHandler({ ...storageOptions, unsignedPayload: 'always' })
