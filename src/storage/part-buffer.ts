@@ -94,7 +94,7 @@ export class PartBuffer {
   }
 
   /** The bytes, as often as they are asked for. */
-  body(): Buffer | Readable {
+  body(): Buffer | BlockStream {
     const blocks = this.#filled()
     return blocks.length > 1 ? new BlockStream(blocks) : (blocks[0] ?? Buffer.alloc(0))
   }
@@ -133,13 +133,18 @@ export class PartBuffer {
 }
 
 /** Blocks one after another, without a copy. */
-class BlockStream extends Readable {
+export class BlockStream extends Readable {
   readonly #blocks: Buffer[]
   #next = 0
 
   constructor(blocks: Buffer[]) {
     super({ highWaterMark: 1 })
     this.#blocks = blocks
+  }
+
+  /** Whether the last block was given out. */
+  get isTaken(): boolean {
+    return this.#next >= this.#blocks.length
   }
 
   override _read(): void {

@@ -2,7 +2,7 @@ import type { PutObjectCommand, S3Client, ServiceInputTypes, ServiceOutputTypes 
 import { KiB } from '../core/bytes.js'
 import { StorageError } from '../core/errors.js'
 import { codeOf, publish } from '../core/events.js'
-import type { PartBuffer } from './part-buffer.js'
+import { BlockStream, type PartBuffer } from './part-buffer.js'
 import { attemptsOf, storageErrorOf, withoutSecrets } from './s3-errors.js'
 
 export type S3Command<Input extends ServiceInputTypes, Output extends ServiceOutputTypes> = Parameters<
@@ -11,6 +11,9 @@ export type S3Command<Input extends ServiceInputTypes, Output extends ServiceOut
 
 /** A request may take so much longer for its body. */
 const slowestBytesPerSecond = 64 * KiB
+
+/** How long a cancelled request is heard out. */
+const hearOutMs = 5_000
 
 export interface BucketSettings {
   requestTimeoutSeconds: number
@@ -109,14 +112,28 @@ export class S3Bucket {
    * As `send`, for a command whose body is a part: sent block by block, anew with each try. The SDK does not see the
    * body and so neither copies nor hashes it, and takes it for one that can be sent again.
    *
+   * A signal cancels the request as long as some of the body is still here. After that S3 may take the part whether or
+   * not somebody waits for the answer, so it is waited for, for at most five seconds: what comes next, such as an abort
+   * of the upload, must come after it.
+   *
    * The header `Expect: 100-continue` is left out: for its sake the SDK opens a connection for each request, and what it
    * can save is one part at the most.
    */
-  sendWithBody<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+  async sendWithBody<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
     command: S3Command<Input, Output>,
     part: PartBuffer,
     options: RequestOptions,
   ): Promise<Output> {
+    const { signal } = options
+    const cancel = new AbortController()
+    const stop = () => cancel.abort(signal?.reason)
+    let body: Buffer | BlockStream | undefined
+    let deadline: NodeJS.Timeout | undefined
+    const onAbort = () => {
+      if (body === undefined || (body instanceof BlockStream && !body.isTaken)) stop()
+      else deadline = setTimeout(stop, hearOutMs)
+    }
+    signal?.addEventListener('abort', onAbort, { once: true })
     const { middlewareStack } = command as unknown as PutObjectCommand
     middlewareStack.add(
       (next) => (args) => {
@@ -131,8 +148,10 @@ export class S3Bucket {
     )
     middlewareStack.add(
       (next) => async (args) => {
+        if (signal?.aborted) stop() // No other try.
         const request = args.request as HttpRequest
-        request.body = part.body()
+        body = part.body()
+        request.body = body
         try {
           return await next(args)
         } finally {
@@ -141,7 +160,12 @@ export class S3Bucket {
       },
       { step: 'deserialize', priority: 'low', name: 'attachBody' },
     )
-    return this.send(command, { ...options, bodyBytes: part.length })
+    try {
+      return await this.send(command, { ...options, signal: cancel.signal, bodyBytes: part.length })
+    } finally {
+      clearTimeout(deadline)
+      signal?.removeEventListener('abort', onAbort)
+    }
   }
 }
 

@@ -37,6 +37,8 @@ export class S3ObjectWriter {
   /** Whether a request that makes the object was sent, and was not surely refused. */
   #mayHaveStored = false
   #hasUnheardUploads = false
+  /** Part requests that have not, or not well, ended. */
+  #unansweredParts = 0
 
   constructor(bucket: S3Bucket, key: string, options: PutOptions) {
     this.#bucket = bucket
@@ -127,7 +129,7 @@ export class S3ObjectWriter {
     try {
       for await (const { key, uploadId } of listUploads(this.#bucket, this.#key)) {
         if (key !== this.#key || uploadId === heard) continue
-        areGone = (await this.abort(uploadId, false)) && areGone
+        areGone = (await this.abort(uploadId)) && areGone
       }
       return areGone
     } catch (error) {
@@ -142,6 +144,7 @@ export class S3ObjectWriter {
     signal: AbortSignal,
   ): Promise<{ sent: CompletedPart; attempts: number }> {
     const checksum = encoded(part)
+    this.#unansweredParts++
     const answer = await this.#bucket.sendWithBody(
       new UploadPartCommand({
         ...this.#target,
@@ -153,6 +156,7 @@ export class S3ObjectWriter {
       part,
       this.#operation('UploadPart', { signal }),
     )
+    this.#unansweredParts--
     const { ETag, ChecksumCRC32 } = answer
     this.#checkAnswer('UploadPart', ChecksumCRC32, checksum)
     return { sent: { PartNumber: part.number, ETag, ChecksumCRC32 }, attempts: attemptsOf(answer) }
@@ -180,14 +184,14 @@ export class S3ObjectWriter {
   }
 
   /**
-   * S3 may still take a part whose request was cancelled, and then wants to be told once more.
+   * S3 may still take a part whose request failed, and then wants to be told once more.
    *
    * @returns whether the multipart upload is gone.
    */
-  async abort(UploadId: string, hadPartsInFlight: boolean): Promise<boolean> {
+  async abort(UploadId: string): Promise<boolean> {
     try {
       await abortUpload(this.#bucket, this.#key, UploadId)
-      if (hadPartsInFlight) await abortUpload(this.#bucket, this.#key, UploadId)
+      if (this.#unansweredParts > 0) await abortUpload(this.#bucket, this.#key, UploadId)
       return true
     } catch {
       return false // The caller names it in the error that is already on its way.

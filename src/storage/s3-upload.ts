@@ -216,6 +216,7 @@ export class S3Upload {
     signal.throwIfAborted()
     const sentAt = performance.now()
     const { sent, attempts } = await this.#writer.putPart(uploadId, part, signal)
+    signal.throwIfAborted() // Heard out, though nobody counts on it any more.
     this.#sentParts[part.number - 1] = sent
     this.#stored(part, sentAt, attempts)
   }
@@ -253,14 +254,13 @@ export class S3Upload {
 
   /** Cleans up and returns what to throw. */
   async #abandon(error: unknown): Promise<unknown> {
-    const hadPartsInFlight = this.#inFlight.size > 0
     this.#stop.abort(error)
     this.#part?.release() // Cleaning up may take as long as the store does.
     await Promise.all(this.#inFlight)
     const leftBehind: string[] = []
     await this.#created?.catch(() => undefined)
     const uploadId = this.#uploadId // Without one there is nothing to abort.
-    if (uploadId !== undefined && !(await this.#writer.abort(uploadId, hadPartsInFlight))) {
+    if (uploadId !== undefined && !(await this.#writer.abort(uploadId))) {
       leftBehind.push(`multipart upload ${uploadId} of '${this.#key}'`)
     }
     if (this.#writer.hasUnheardUploads) leftBehind.push(`multipart uploads of '${this.#key}'`)

@@ -91,6 +91,52 @@ describe('an upload that is aborted', () => {
     expect(partMemory.usedBytes).toBe(0)
   })
 
+  it('hears out the parts that are wholly sent, and then aborts', async () => {
+    const asked: string[] = []
+    const held: ServerResponse[] = []
+    const port = await storeThat((what, response) => {
+      asked.push(what)
+      if (what.startsWith('PUT')) held.push(response)
+      return what.startsWith('PUT')
+    })
+    const stop = new AbortController()
+    const body = new Readable({ read() {} })
+    const put = storageAt(port, 5 * MiB).put('k', body, { isKeyUnique: true, signal: stop.signal })
+    const end = put.catch((error: unknown) => error)
+    for (let pushed = 0; pushed < 11; pushed++) body.push(Buffer.alloc(MiB))
+    await until(() => held.length === 2)
+    stop.abort(new Error('gone'))
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    expect(asked.at(-1)).toMatch(/^PUT/)
+    for (const response of held) response.setHeader('ETag', '"x"').end()
+    expect(await end).toMatchObject({ message: 'gone' })
+    expect(asked.filter((what) => what.startsWith('DELETE'))).toEqual(['DELETE k uploadId'])
+    expect(partMemory.usedBytes).toBe(0)
+  })
+
+  it('cancels a part of which something is not sent, and tells the store twice', async () => {
+    const asked: string[] = []
+    const server = createServer((request, response) => {
+      asked.push(`${request.method}`)
+      if (request.method === 'PUT') return // It reads nothing of it.
+      response.end(request.method === 'POST' ? '<R><UploadId>id</UploadId></R>' : '')
+    })
+    stops.push(() => server.closeAllConnections())
+    const stop = new AbortController()
+    const options = { isKeyUnique: true, signal: stop.signal }
+    const body = new Readable({ read() {} })
+    const put = storageAt(await portOf(server), 40 * MiB).put('k', body, options)
+    body.push(Buffer.alloc(41 * MiB))
+    const end = put.catch((error: unknown) => error)
+    await until(() => asked.includes('PUT'))
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    const abortedAt = performance.now()
+    stop.abort(new Error('gone'))
+    expect(await end).toMatchObject({ message: 'gone' })
+    expect(performance.now() - abortedAt).toBeLessThan(2_000)
+    expect(asked).toEqual(['POST', 'PUT', 'DELETE', 'DELETE'])
+  })
+
   it('gives its memory back before the store has answered its clean-up', async () => {
     let goOn: (() => void) | undefined
     const port = await storeThat((what, response) => {
