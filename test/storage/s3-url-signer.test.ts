@@ -183,6 +183,46 @@ describe('a presigned URL', () => {
     },
   )
 
+  it('of another file is made without the SDK, until the window or the life is another one', async () => {
+    let now = windowStart
+    let asked = 0
+    const client = clientWith()
+    client.middlewareStack.add(
+      (next) => (args) => {
+        asked++
+        return next(args)
+      },
+      { step: 'initialize' },
+    )
+    const signer = signerFor(client, {}, () => now)
+    await Promise.all(keys.map((key) => signer.sign(key)))
+    expect(asked).toBe(1)
+    await Promise.all(keys.map((key) => signer.sign(key, { expiresInSeconds: 60 })))
+    expect(asked).toBe(2)
+    now += 300_000
+    await signer.sign('a')
+    expect(asked).toBe(3)
+  })
+
+  it("is the SDK's own where its signature cannot be made from another URL's", async () => {
+    // As with the session of S3 Express, whose secret is another one than the client's.
+    let secrets = 0
+    const provider = async () => ({
+      accessKeyId: 'AKIAEXAMPLE',
+      secretAccessKey: `secret ${secrets++}`,
+      expiration: new Date(0),
+    })
+    const { url } = await signerFor(clientWith({ credentials: provider })).sign('a b.txt')
+    const sdksOwn = Array.from({ length: secrets }, async (_, secret) => {
+      const client = clientWith({
+        credentials: { accessKeyId: 'AKIAEXAMPLE', secretAccessKey: `secret ${secret}` },
+      })
+      return (await signerFor(client).sign('a b.txt', { expiresInSeconds: lifeOf(url) })).url
+    })
+    const theirs = (await Promise.all(sdksOwn)).map((own) => partsOf(own))
+    expect(theirs).toContainEqual(partsOf(url))
+  })
+
   it('is made without a request', async () => {
     const handle = vi.fn()
     const client = clientWith({ requestHandler: { handle } })
