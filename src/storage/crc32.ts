@@ -13,7 +13,7 @@ export function combineCrc32(first: number, second: number, secondLength: number
 
 /** As S3 writes a CRC-32: base64 of four bytes, the highest first. */
 export function encodeCrc32(crc: number): string {
-  const bytes = Buffer.alloc(4)
+  const bytes = Buffer.allocUnsafe(4)
   bytes.writeUInt32BE(crc)
   return bytes.toString('base64')
 }

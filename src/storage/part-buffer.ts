@@ -1,4 +1,4 @@
-import { createHash, type Hash } from 'node:crypto'
+import { createHash, type Hash, hash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { crc32 } from 'node:zlib'
 import { KiB } from '../core/bytes.js'
@@ -9,6 +9,10 @@ import { type PartHolder, type PartShare, partMemory } from './part-memory.js'
  * that sends a little and then nothing holds none of it.
  */
 const startBytes = 64 * KiB
+
+/** Those that nobody uses, for the next upload: a new one takes longer than all else that is done with a small file. */
+const startBuffers: Buffer[] = []
+const maxStartBuffers = 32
 
 export interface PartBufferOptions {
   /** Counted from 1. */
@@ -28,6 +32,7 @@ export class PartBuffer {
   readonly #hasCrc: boolean
   readonly #share: PartShare
   readonly #blocks: Buffer[] = []
+  #start: Buffer | undefined
   readonly #hash: Hash | undefined
   /** What is still free in the last block. */
   #roomBytes = 0
@@ -41,7 +46,10 @@ export class PartBuffer {
     this.#hasCrc = hasCrc
     this.#hash = hashes ? createHash('sha256') : undefined
     this.#share = partMemory.share(sizeBytes, holder)
-    if (number === 1) this.#add(Buffer.allocUnsafe(Math.min(startBytes, sizeBytes)))
+    if (number === 1) {
+      this.#start = startBuffers.pop() ?? Buffer.allocUnsafeSlow(startBytes)
+      this.#add(this.#start)
+    }
   }
 
   get length(): number {
@@ -89,7 +97,7 @@ export class PartBuffer {
 
   /** SHA-256 of the bytes in hex. */
   sha256(): string {
-    this.#sha256 ??= (this.#hash ?? this.#hashOfAll()).digest('hex')
+    this.#sha256 ??= this.#hash?.digest('hex') ?? this.#hashOfAll()
     return this.#sha256
   }
 
@@ -103,6 +111,8 @@ export class PartBuffer {
   release(): void {
     partMemory.release(this.#share)
     this.#blocks.length = 0
+    if (this.#start !== undefined && startBuffers.length < maxStartBuffers) startBuffers.push(this.#start)
+    this.#start = undefined
   }
 
   #add(block: Buffer): void {
@@ -116,10 +126,12 @@ export class PartBuffer {
     this.#hash?.update(chunk)
   }
 
-  #hashOfAll(): Hash {
-    const hash = createHash('sha256')
-    for (const block of this.#filled()) hash.update(block)
-    return hash
+  #hashOfAll(): string {
+    const blocks = this.#filled()
+    if (blocks.length === 1) return hash('sha256', blocks[0] as Buffer)
+    const sum = createHash('sha256')
+    for (const block of blocks) sum.update(block)
+    return sum.digest('hex')
   }
 
   /** The blocks, the last one as far as there is something in it. */

@@ -57,21 +57,26 @@ export class S3Bucket {
     { operation, key, signal, bodyBytes = 0 }: RequestOptions,
   ): Promise<Output> {
     const seconds = this.#timeoutSeconds + Math.ceil(bodyBytes / slowestBytesPerSecond)
+    const stop = new AbortController()
+    let isLate = false
     // Until the answer only: the body of a GET may take as long as whoever reads it.
-    const timeout = new AbortController()
-    const timer = setTimeout(() => timeout.abort(), seconds * 1000)
+    const timer = setTimeout(() => {
+      isLate = true
+      stop.abort()
+    }, seconds * 1000)
+    const onAbort = () => stop.abort()
+    signal?.addEventListener('abort', onAbort, { once: true })
+    if (signal?.aborted) onAbort()
     let attempts = 0
     try {
-      const output = await this.client.send(command, {
-        abortSignal: signal === undefined ? timeout.signal : AbortSignal.any([signal, timeout.signal]),
-      })
+      const output = await this.client.send(command, { abortSignal: stop.signal })
       attempts = attemptsOf(output)
       this.#tellOfRetries(output, { operation, key }, null)
       return output
     } catch (error) {
       signal?.throwIfAborted()
       const context = { operation, bucket: this.name, key }
-      const failure = timeout.signal.aborted
+      const failure = isLate
         ? new StorageError(
             'storage-unreachable',
             `S3 did not answer ${operation} in bucket '${this.name}' within ${seconds} seconds`,
@@ -82,8 +87,9 @@ export class S3Bucket {
       throw failure
     } finally {
       clearTimeout(timer)
+      signal?.removeEventListener('abort', onAbort)
       // A try that was answered early may still be sending, from memory that is given back now.
-      if (bodyBytes > 0 && attempts !== 1) timeout.abort()
+      if (bodyBytes > 0 && attempts !== 1) stop.abort()
     }
   }
 
@@ -125,8 +131,8 @@ export class S3Bucket {
     options: RequestOptions,
   ): Promise<Output> {
     const { signal } = options
-    const cancel = new AbortController()
-    const stop = () => cancel.abort(signal?.reason)
+    const cancel = signal === undefined ? undefined : new AbortController()
+    const stop = () => cancel?.abort(signal?.reason)
     let body: Buffer | BlockStream | undefined
     let deadline: NodeJS.Timeout | undefined
     const onAbort = () => {
@@ -161,7 +167,7 @@ export class S3Bucket {
       { step: 'deserialize', priority: 'low', name: 'attachBody' },
     )
     try {
-      return await this.send(command, { ...options, signal: cancel.signal, bodyBytes: part.length })
+      return await this.send(command, { ...options, signal: cancel?.signal, bodyBytes: part.length })
     } finally {
       clearTimeout(deadline)
       signal?.removeEventListener('abort', onAbort)

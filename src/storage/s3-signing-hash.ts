@@ -1,4 +1,12 @@
-import { createHash, createHmac, createSecretKey, type Hash, type Hmac, type KeyObject } from 'node:crypto'
+import {
+  createHash,
+  createHmac,
+  createSecretKey,
+  type Hash,
+  type Hmac,
+  hash,
+  type KeyObject,
+} from 'node:crypto'
 
 type Secret = string | Uint8Array
 
@@ -8,33 +16,45 @@ const keysOfBytes = new WeakMap<Uint8Array, KeyObject>()
 
 /**
  * SHA-256, with a secret HMAC-SHA-256, as the SDK's signer makes them. A secret becomes a key once, not with each
- * signature, which takes longer than the signature itself.
+ * signature, which takes longer than the signature itself; and what comes in one piece, as almost all does, is hashed
+ * without an object to collect.
  */
 export class SigningHash {
   readonly #secret: Secret | undefined
-  #hash: Hash | Hmac
+  #only: string | Uint8Array | undefined
+  #hash: Hash | Hmac | undefined
 
   constructor(secret?: string | ArrayBuffer | ArrayBufferView) {
     this.#secret = secret === undefined || typeof secret === 'string' ? secret : bytesOf(secret)
-    this.#hash = newHash(this.#secret)
   }
 
-  update(data: string | ArrayBuffer | ArrayBufferView, encoding?: 'utf8' | 'ascii' | 'latin1'): void {
-    if (typeof data === 'string') this.#hash.update(data, encoding ?? 'utf8')
-    else this.#hash.update(bytesOf(data))
+  update(data: string | ArrayBuffer | ArrayBufferView, encoding: 'utf8' | 'ascii' | 'latin1' = 'utf8'): void {
+    const piece =
+      typeof data !== 'string' ? bytesOf(data) : encoding === 'utf8' ? data : Buffer.from(data, encoding)
+    if (this.#hash === undefined && this.#only === undefined) {
+      this.#only = piece
+      return
+    }
+    this.#begin().update(piece)
   }
 
   async digest(): Promise<Uint8Array> {
-    return this.#hash.digest()
+    if (this.#hash === undefined && this.#secret === undefined)
+      return hash('sha256', this.#only ?? '', 'buffer')
+    return this.#begin().digest()
   }
 
   reset(): void {
-    this.#hash = newHash(this.#secret)
+    this.#only = undefined
+    this.#hash = undefined
   }
-}
 
-function newHash(secret: Secret | undefined): Hash | Hmac {
-  return secret === undefined ? createHash('sha256') : createHmac('sha256', keyOf(secret))
+  #begin(): Hash | Hmac {
+    if (this.#hash !== undefined) return this.#hash
+    this.#hash = this.#secret === undefined ? createHash('sha256') : createHmac('sha256', keyOf(this.#secret))
+    if (this.#only !== undefined) this.#hash.update(this.#only)
+    return this.#hash
+  }
 }
 
 function bytesOf(data: ArrayBuffer | ArrayBufferView): Uint8Array {

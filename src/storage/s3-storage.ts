@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream'
+import { addAbortSignal, type Readable } from 'node:stream'
 import {
   CopyObjectCommand,
   DeleteObjectCommand,
@@ -178,7 +178,8 @@ export class S3Storage implements FileStorage {
       new GetObjectCommand({ Bucket: this.#bucket.name, Key: key, Range: range }),
       { operation: 'GetObject', key, signal },
     )
-    return Body as Readable
+    const body = Body as Readable
+    return signal === undefined ? body : addAbortSignal(signal, body)
   }
 
   async stat(key: string): Promise<ObjectStat | null> {

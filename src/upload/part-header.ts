@@ -20,35 +20,52 @@ const config = {
   defParamCharset: 'utf8', // As browsers send names.
   preservePath: true,
 } satisfies BusboyConfig
+const endOfPart = Buffer.from(`\r\n\r\n\r\n--${boundary}\r\n`)
+
+/** One busboy reads the headers of all parts as one form that never ends: to begin it takes longer than to read them. */
+let reader: HeaderReader | undefined
 
 /**
- * Reads the headers of a part (RFC 7578): to busboy they are a form of their own, whose only part has no content.
+ * Reads the headers of a part (RFC 7578): to busboy they are a part without content.
  *
  * @param bytes all lines, without the last line end.
  * @throws UploadError `malformed-body`, also for what busboy passes over.
  */
 export function parsePartHeader(bytes: Buffer): PartHeader {
   if (bytes.includes(boundary)) throw malformed()
-  let header: PartHeader | undefined
-  const found = (isFile: boolean, name: string | undefined, info: Omit<busboy.FileInfo, 'filename'>) => {
-    if (!name) return
-    const { filename } = info as Partial<busboy.FileInfo>
-    header = { name, filename, isFile, contentType: info.mimeType, encoding: info.encoding.trim() }
+  reader ??= new HeaderReader()
+  const header = reader.read(bytes)
+  if (header !== undefined) return header
+  reader = undefined // Nobody knows what it makes of the next one.
+  throw malformed()
+}
+
+class HeaderReader {
+  readonly #parser = busboy(config)
+  #header: PartHeader | undefined
+
+  constructor() {
+    const found = (isFile: boolean, name: string | undefined, info: Omit<busboy.FileInfo, 'filename'>) => {
+      if (!name) return
+      const { filename } = info as Partial<busboy.FileInfo>
+      this.#header = { name, filename, isFile, contentType: info.mimeType, encoding: info.encoding.trim() }
+    }
+    this.#parser
+      .on('file', (name, stream, info) => {
+        stream.on('error', () => undefined).resume()
+        found(true, name, info)
+      })
+      .on('field', (name, _value, info) => found(false, name, info))
+      .on('error', () => undefined) // Then there is no header.
+      .write(`--${boundary}\r\n`)
   }
-  const parser = busboy(config)
-    .on('file', (name, stream, info) => {
-      stream.on('error', () => undefined).resume()
-      found(true, name, info)
-    })
-    .on('field', (name, _value, info) => found(false, name, info))
-    .on('error', () => undefined) // Then there is no header.
-  // All of it is told before this returns.
-  parser.write(`--${boundary}\r\n`)
-  parser.write(bytes)
-  parser.write(`\r\n\r\n\r\n--${boundary}--\r\n`)
-  parser.destroy()
-  if (header === undefined) throw malformed()
-  return header
+
+  /** Busboy tells all of it before this returns. */
+  read(bytes: Buffer): PartHeader | undefined {
+    this.#header = undefined
+    this.#parser.write(Buffer.concat([bytes, endOfPart]))
+    return this.#header
+  }
 }
 
 function malformed(): UploadError {

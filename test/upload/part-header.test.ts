@@ -86,6 +86,26 @@ describe('the header of a part', () => {
     expect(errorOf(() => parse(lines))).toMatchObject({ code: 'malformed-body', statusCode: 400 })
   })
 
+  it('is read alike after any other one', () => {
+    const whole = ['Content-Disposition: form-data; name="a"; filename="b.txt"', 'Content-Type: text/csv']
+    const others = [
+      'Content-Disposition: form-data; name="field"',
+      'Content-Disposition: form-data; name="a"; filename=""\r\nContent-Type: application/octet-stream',
+      'Content-Disposition: form-data; name="a"\u0000',
+      'Content-Type: text/plain',
+      'Content-Disposition: form-data; name="a"; filename*=UTF-8\'\'%zz',
+      'Content-Disposition: form-data; name="a"\r',
+      'Content-Disposition: form-data; name="a"\r\n--typeorm-s3-file-part-heade',
+      'Content-Disposition: form-data; name="a"\r\n\r\n--',
+      '',
+    ]
+    const first = parse(...whole)
+    for (let time = 0; time < 2000; time++) {
+      codeOf(() => parse(others[time % others.length] as string))
+      expect(parse(...whole)).toEqual(first)
+    }
+  })
+
   it('is read in a time that grows with its length alone, or this would not end', () => {
     const evil = [
       '\\'.repeat(8000),
