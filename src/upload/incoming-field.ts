@@ -1,33 +1,30 @@
 import type { FormTally } from './form-tally.js'
-import type { PartHeader } from './part-header.js'
 
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true })
 
 /** A field of a form, of which some of the value has come. */
 export class IncomingField {
-  readonly #header: PartHeader
+  readonly #name: string
   readonly #tally: FormTally
+  readonly #onEnd: (name: string, value: string) => void
   readonly #chunks: Buffer[] = []
   #bytes = 0
 
-  constructor(header: PartHeader, tally: FormTally) {
-    this.#header = header
+  constructor(name: string, tally: FormTally, onEnd: (name: string, value: string) => void) {
+    this.#name = name
     this.#tally = tally
-  }
-
-  get name(): string {
-    return this.#header.name
+    this.#onEnd = onEnd
   }
 
   /** @throws UploadError `field-too-large`. */
-  push(chunk: Buffer): void {
+  write(chunk: Buffer): void {
     this.#bytes += chunk.length
-    this.#tally.addToField(this.name, this.#bytes, chunk.length)
+    this.#tally.addToField(this.#name, this.#bytes, chunk.length)
     this.#chunks.push(chunk)
   }
 
-  /** The whole of it, in UTF-8 as the URL and Fetch standards have it for forms. */
-  text(): string {
-    return utf8.decode(Buffer.concat(this.#chunks))
+  /** The whole of it is in UTF-8, as the URL and Fetch standards have it for forms. */
+  end(): void {
+    this.#onEnd(this.#name, utf8.decode(Buffer.concat(this.#chunks)))
   }
 }

@@ -1,7 +1,7 @@
-import { Readable } from 'node:stream'
-import { KiB } from '../core/bytes.js'
 import { UploadError } from '../core/errors.js'
+import type { ByteSource } from './byte-source.js'
 import { formBoundary } from './form-boundary.js'
+import { FormFile } from './form-file.js'
 import { type ResolvedFormLimits, tooLarge } from './form-limits.js'
 import { FormSplitter } from './form-splitter.js'
 import { FormTally } from './form-tally.js'
@@ -16,11 +16,11 @@ export interface FilePart {
   field: string
   filename: string
   contentType: string
-  stream: Readable
+  bytes: ByteSource
 }
 
 export interface FormHandlers {
-  /** Takes a file; its rejection ends the reading. The stream must be read to its end. */
+  /** Takes a file, whose bytes come from now on; its rejection ends the reading. */
   onFile: (part: FilePart) => Promise<void>
   onField: (name: string, value: string) => void
   /** Called with the bytes of the body that have come so far. */
@@ -52,8 +52,11 @@ interface Outcome {
   reject: (error: unknown) => void
 }
 
-/** No more than a chunk waits here: uploads that are held back are many, and each has one in every stream. */
-const fileBufferBytes = 16 * KiB
+/** A part of the form, as its content comes. */
+interface OpenPart {
+  write(bytes: Buffer): void
+  end(): void
+}
 
 class MultipartReader {
   readonly #source: RequestSource
@@ -65,11 +68,15 @@ class MultipartReader {
   readonly #splitter: FormSplitter
   readonly #tally: FormTally
   readonly #pace: TransferPace
-  readonly #openFiles = new Set<Readable>()
+  readonly #flow = {
+    hold: () => this.#hold(),
+    release: () => this.#release(),
+    fail: (error: unknown) => this.#fail(error),
+  }
   readonly #tasks: Promise<void>[] = []
   #unwatch = () => {}
   /** What the content belongs to that comes at the moment. */
-  #part: Readable | IncomingField | undefined
+  #part: OpenPart | undefined
   #receivedBytes = 0
   #isHeld = false
   #isSettled = false
@@ -87,9 +94,14 @@ class MultipartReader {
     this.#stop = stop
     this.#outcome = outcome
     this.#splitter = new FormSplitter(formBoundary(source), limits, {
-      onHeader: (bytes) => this.#onPart(parsePartHeader(bytes)),
-      onContent: (bytes) => this.#onContent(bytes),
-      onPartEnd: () => this.#onPartEnd(),
+      onHeader: (bytes) => {
+        this.#part = this.#openPart(parsePartHeader(bytes))
+      },
+      onContent: (bytes) => this.#part?.write(bytes),
+      onPartEnd: () => {
+        this.#part?.end()
+        this.#part = undefined
+      },
     })
     this.#chunks = new SmallChunks((chunk) => this.#attempt(() => this.#splitter.write(chunk)))
     this.#tally = new FormTally(limits)
@@ -159,44 +171,22 @@ class MultipartReader {
     }
   }
 
-  #onPart(header: PartHeader): void {
+  #openPart(header: PartHeader): OpenPart {
     this.#tally.addPart(header)
-    this.#part = header.isFile ? this.#openFile(header) : new IncomingField(header, this.#tally)
-  }
-
-  #onContent(bytes: Buffer): void {
-    if (this.#part instanceof IncomingField) this.#part.push(bytes)
-    else if (this.#part?.push(bytes) === false) this.#hold()
-  }
-
-  #onPartEnd(): void {
-    if (this.#part instanceof IncomingField) this.#handlers.onField(this.#part.name, this.#part.text())
-    else this.#part?.push(null)
-    this.#part = undefined
-  }
-
-  #openFile({ name, filename, contentType, encoding }: PartHeader): Readable {
-    const stream = new Readable({ highWaterMark: fileBufferBytes, read: this.#resume })
-    if (filename === undefined) {
-      // A browser sends an empty file input as a file without name and bytes: nothing was chosen.
-      return stream.once('data', () => {
-        this.#fail(new UploadError('malformed-body', `the file in field '${name}' has no name`))
-      })
-    }
+    if (!header.isFile) return new IncomingField(header.name, this.#tally, this.#handlers.onField)
+    const { name, filename, contentType, encoding } = header
+    // A browser sends an empty file input as a file without name and bytes: nothing was chosen.
+    if (filename === undefined) return { write: () => failNameless(name), end: () => undefined }
     if (encoding === 'base64' || encoding === 'quoted-printable') {
       throw new UploadError(
         'malformed-body',
         `the file in field '${name}' is sent in ${encoding}, which forms do not use`,
       )
     }
-    this.#openFiles.add(stream)
-    stream
-      .on('error', (error) => this.#fail(error))
-      .on('end', this.#resume) // What is read to its end asks for no more.
-      .on('close', () => this.#openFiles.delete(stream))
-    const part = { field: name, filename, contentType, stream }
-    this.#tasks.push(this.#handlers.onFile(part).catch((error: unknown) => this.#fail(error)))
-    return stream
+    const bytes = new FormFile(this.#flow)
+    const task = this.#handlers.onFile({ field: name, filename, contentType, bytes })
+    this.#tasks.push(task.catch((error: unknown) => this.#fail(error)))
+    return bytes
   }
 
   #hold(): void {
@@ -206,7 +196,7 @@ class MultipartReader {
     this.#source.body.pause()
   }
 
-  readonly #resume = () => {
+  #release(): void {
     if (!this.#isHeld || this.#isSettled) return
     this.#isHeld = false
     this.#pace.release()
@@ -217,7 +207,7 @@ class MultipartReader {
     if (this.#isSettled) return
     this.#settle()
     this.#handlers.onFailure(error)
-    for (const stream of this.#openFiles) stream.destroy(error as Error)
+    if (this.#part instanceof FormFile) this.#part.fail(error as Error)
     this.#source.discard()
     Promise.all(this.#tasks).then(() => this.#outcome.reject(error))
   }
@@ -235,4 +225,8 @@ class MultipartReader {
   #requestTooLarge(): UploadError {
     return tooLarge('requestSizeBytes', this.#limits, 'the request')
   }
+}
+
+function failNameless(field: string): never {
+  throw new UploadError('malformed-body', `the file in field '${field}' has no name`)
 }

@@ -91,7 +91,7 @@ async function readForm<Entity>(
   const fields: Record<string, string[]> = Object.create(null)
   const places: [string, S3File | undefined][] = []
   const handlers = {
-    onFile: async ({ field: name, filename, contentType, stream }: FilePart) => {
+    onFile: async ({ field: name, filename, contentType, bytes }: FilePart) => {
       if (field !== undefined && name !== field) {
         throw new UploadError(
           'unexpected-field',
@@ -106,7 +106,7 @@ async function readForm<Entity>(
         field: name,
         filename,
         contentType,
-        stream,
+        bytes,
         announcedBytes: undefined,
         atMostBytes,
       })

@@ -3,6 +3,7 @@ import type { ReadableStream } from 'node:stream/web'
 import { ConfigurationError, UploadError } from '../core/errors.js'
 import { checkOptions, option } from '../core/options.js'
 import type { S3File } from '../core/s3-file.js'
+import { ReadableSource } from './byte-source.js'
 import { type UploadProgress, UploadSession } from './upload-session.js'
 import { resolveTarget, type TargetOptions, targetChecks } from './upload-target.js'
 
@@ -67,7 +68,7 @@ export async function uploadFromStream<Entity = unknown>(
       stop.addEventListener('abort', onStop, { once: true })
       if (stop.aborted) onStop()
       return session.store({
-        stream,
+        bytes: new ReadableSource(stream),
         filename: name ?? nameOf(source),
         contentType: contentType ?? (source instanceof Blob ? source.type : undefined),
         field: undefined,

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import { formatBytes } from '../core/bytes.js'
-import { ConfigurationError, UploadError } from '../core/errors.js'
+import { UploadError } from '../core/errors.js'
 import {
   assertNotTooLarge,
   assertNotTooSmall,
@@ -8,6 +8,7 @@ import {
   type FilePolicy,
   type IncomingFile,
 } from '../core/file-policy.js'
+import type { ByteSink, ByteSource } from './byte-source.js'
 import { sniffedBytes } from './media-type.js'
 
 export interface GateRules {
@@ -27,11 +28,9 @@ interface Head {
 /**
  * A file's bytes on their way from the source to the storage. It ends only for a file that may be stored: a storage
  * sees an error instead of an end otherwise, and so never completes the object.
- *
- * It listens to the source itself: a pipe into a Transform costs a second buffer and a callback for each chunk.
  */
-export class UploadGate extends Readable {
-  readonly #source: Readable
+export class UploadGate extends Readable implements ByteSink {
+  readonly #source: ByteSource
   readonly #file: IncomingFile
   readonly #rules: GateRules
   /** The least of all upper limits. */
@@ -41,7 +40,7 @@ export class UploadGate extends Readable {
   /** What has come of the bytes that somebody waits for. */
   #head: Head | undefined
 
-  constructor(source: Readable, file: IncomingFile, rules: GateRules) {
+  constructor(source: ByteSource, file: IncomingFile, rules: GateRules) {
     // Room for the head, which nobody reads yet; beyond, a chunk is all that waits here.
     super({ highWaterMark: 2 * sniffedBytes })
     this.#source = source
@@ -49,13 +48,7 @@ export class UploadGate extends Readable {
     this.#rules = rules
     const limits = [...rules.policies.map(({ maxSizeBytes }) => maxSizeBytes), rules.announcedBytes]
     this.#mostBytes = Math.min(...limits.map((limit) => limit ?? Number.POSITIVE_INFINITY))
-    source.on('error', (error) => this.destroy(error))
-    if (source.destroyed) {
-      this.#onClose()
-    } else {
-      source.on('data', this.#onData).on('end', this.#onEnd).on('close', this.#onClose)
-      source.resume() // Also one that was paused by hand: the first bytes are wanted before anybody reads.
-    }
+    source.sendTo(this)
   }
 
   /**
@@ -86,11 +79,9 @@ export class UploadGate extends Readable {
     done(error)
   }
 
-  readonly #onData = (given: unknown) => {
+  write(chunk: Buffer): void {
     if (this.destroyed) return
-    let chunk: Buffer
     try {
-      chunk = Buffer.isBuffer(given) ? given : bufferOf(given)
       this.#bytes += chunk.length
       if (this.#bytes > this.#mostBytes) this.#failTooLarge()
       this.#rules.onBytes?.(this.#bytes)
@@ -105,7 +96,8 @@ export class UploadGate extends Readable {
     if (!this.push(chunk)) this.#source.pause()
   }
 
-  readonly #onEnd = () => {
+  end(): void {
+    if (this.destroyed) return
     this.#hasEnded = true
     const { policies, announcedBytes } = this.#rules
     try {
@@ -119,10 +111,8 @@ export class UploadGate extends Readable {
     this.push(null)
   }
 
-  readonly #onClose = () => {
-    if (this.#hasEnded) return
-    const closed = new UploadError('truncated-body', 'the source was closed before its end')
-    this.destroy(this.#source.errored ?? closed)
+  fail(error: Error): void {
+    this.destroy(error)
   }
 
   #resolveHead({ chunks, wantedBytes, resolve }: Head): void {
@@ -143,11 +133,4 @@ export class UploadGate extends Readable {
       { context: { name: this.#file.name, sizeBytes: announced } },
     )
   }
-}
-
-/** A stream of objects may give any view of bytes, or text. */
-function bufferOf(chunk: unknown): Buffer {
-  if (typeof chunk === 'string') return Buffer.from(chunk)
-  if (chunk instanceof Uint8Array) return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
-  throw new ConfigurationError('invalid-value', 'the source gives something else than bytes')
 }

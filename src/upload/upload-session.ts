@@ -9,6 +9,7 @@ import type { ObjectParams } from '../core/file-storage.js'
 import { type KeyContext, type MadeKey, makeKey } from '../core/key-strategy.js'
 import { S3File } from '../core/s3-file.js'
 import { type LedgerEntry, markGone, trackUpload } from '../core/upload-ledger.js'
+import type { ByteSource } from './byte-source.js'
 import { FileInspection } from './file-inspection.js'
 import { isSurelyGone, leftBehind } from './left-behind.js'
 import { claimedMediaType, settledMediaType, sniffedBytes, sniffMediaType } from './media-type.js'
@@ -40,7 +41,7 @@ export interface SourceFile {
   filename: string | undefined
   contentType: string | undefined
   field: string | undefined
-  stream: Readable
+  bytes: ByteSource
   /** The length the file must have, where one was given. */
   announcedBytes: number | undefined
   /** The most bytes it can have. */
@@ -115,7 +116,7 @@ export class UploadSession {
     const { storage, storageName, ledger, policies, inspectors } = this.#target
     const { field, announcedBytes, onBytes } = source
     const { signal } = this.#stop
-    const gate = new UploadGate(source.stream, { name, field }, { policies, announcedBytes, onBytes })
+    const gate = new UploadGate(source.bytes, { name, field }, { policies, announcedBytes, onBytes })
     gate.on('error', () => undefined) // The storage sees it too, also when it only starts to listen later.
     let body: Readable = gate
     let inspection: FileInspection | undefined
@@ -174,7 +175,7 @@ export class UploadSession {
       signal.throwIfAborted() // It was too late to cancel the last request.
       return result
     } catch (error) {
-      const failure = sourceFailure(source.stream, error) ?? error
+      const failure = sourceFailure(source.bytes, error) ?? error
       gate.destroy(error as Error)
       body.destroy(error as Error)
       inspection?.abort()
@@ -243,7 +244,7 @@ async function close(entry: LedgerEntry | undefined): Promise<void> {
 }
 
 /** What to throw when it was the source that failed, with an error that says nothing of uploads. */
-function sourceFailure(stream: Readable, error: unknown): UploadError | undefined {
-  if (stream.errored !== error || isS3FileError(error)) return undefined
+function sourceFailure(source: ByteSource, error: unknown): UploadError | undefined {
+  if (source.errored !== error || isS3FileError(error)) return undefined
   return new UploadError('truncated-body', 'the source failed before its end', { cause: error })
 }

@@ -3,6 +3,7 @@ import { PassThrough, Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { describe, expect, it } from 'vitest'
 import type { FilePolicy } from '../../src/core/file-policy.ts'
+import { ReadableSource } from '../../src/upload/byte-source.ts'
 import { UploadGate } from '../../src/upload/upload-gate.ts'
 
 const file = { name: 'a.txt', field: 'cv' }
@@ -12,7 +13,7 @@ function policy(rules: Partial<FilePolicy>): FilePolicy {
 }
 
 function gateOf(source: Readable, policies: FilePolicy[] = [], announcedBytes?: number): UploadGate {
-  return new UploadGate(source, file, { policies, announcedBytes })
+  return new UploadGate(new ReadableSource(source), file, { policies, announcedBytes })
 }
 
 /** What comes out at the end for text that comes in piece by piece. */
@@ -83,7 +84,8 @@ describe('the upload gate', () => {
   it('counts the bytes as they pass', async () => {
     const counts: number[] = []
     const onBytes = (bytes: number) => counts.push(bytes)
-    await buffer(new UploadGate(Readable.from([Buffer.from('abc'), 'é']), file, { policies: [], onBytes }))
+    const source = new ReadableSource(Readable.from([Buffer.from('abc'), 'é']))
+    await buffer(new UploadGate(source, file, { policies: [], onBytes }))
     expect(counts).toEqual([3, 5])
   })
 

@@ -1,0 +1,52 @@
+import type { ByteSink, ByteSource } from './byte-source.js'
+
+/** What a file of a form can do to the reading of the form. */
+export interface FormFlow {
+  hold: () => void
+  release: () => void
+  fail: (error: unknown) => void
+}
+
+/** A file of a form, of which some has come: it holds back the whole form when it is paused. */
+export class FormFile implements ByteSource {
+  errored: Error | null = null
+  readonly #flow: FormFlow
+  #sink: ByteSink | undefined
+  #hasEnded = false
+
+  constructor(flow: FormFlow) {
+    this.#flow = flow
+  }
+
+  sendTo(sink: ByteSink): void {
+    this.#sink = sink
+  }
+
+  pause(): void {
+    if (!this.#hasEnded) this.#flow.hold()
+  }
+
+  resume(): void {
+    if (!this.#hasEnded) this.#flow.release()
+  }
+
+  destroy(error: Error | undefined): void {
+    if (error !== undefined) this.#flow.fail(error)
+  }
+
+  write(chunk: Buffer): void {
+    this.#sink?.write(chunk)
+  }
+
+  end(): void {
+    this.#flow.release() // It will not ask for more.
+    this.#hasEnded = true
+    this.#sink?.end()
+  }
+
+  /** The form has failed. */
+  fail(error: Error): void {
+    this.errored = error
+    this.#sink?.fail(error)
+  }
+}
