@@ -4,10 +4,14 @@ import { Bench } from './support/bench.mjs'
 import { stopChildren } from './support/child.mjs'
 const [bytes, seconds, atOnce, rounds, transport, ...names] = process.argv.slice(2)
 const bench = new Bench({ mode:'full', rounds:1, hasHugeFile:false, hasPython:false })
+import { execSync as Y } from 'node:child_process'
+Y('taskset -acp 1 '+process.pid)
 const { port, tlsPort, caFile } = await bench.nginx()
 const load = await bench.load()
 const url = transport==='tls'?`https://127.0.0.1:${tlsPort}`:`http://127.0.0.1:${port}`
 const med=a=>[...a].sort((x,y)=>x-y)[a.length>>1]
+import { execSync as X } from 'node:child_process'
+X('taskset -acp 1 '+process.pid); 
 const servers=[]
 for(const label of names){
   const [name,root='/work/main']=label.split('@')
@@ -16,7 +20,7 @@ for(const label of names){
   const ready = new Promise(r=>asks.set(0,r))
   child.on('message', ({id,value,error})=>{ if(error) console.error(error); asks.get(id)?.(value)})
   const ask=(command,argument)=>new Promise(r=>{const id=++n; asks.set(id,r); child.send({id,command,argument})})
-  const s = await ready
+  const s = await ready; X('taskset -acp 0 '+child.pid)
   servers.push({label,child,ask,port:s.port,cpu:[],rate:[],stall:[],peak:[]})
 }
 const work=s=>({port:s.port,bytes:+bytes,atOnce:+atOnce,...(+seconds>0?{seconds:+seconds}:{count:-seconds})})

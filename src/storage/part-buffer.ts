@@ -33,7 +33,8 @@ export class PartBuffer {
   readonly #share: PartShare
   readonly #blocks: Buffer[] = []
   #start: Buffer | undefined
-  readonly #hash: Hash | undefined
+  readonly #hashes: boolean
+  #hash: Hash | undefined
   /** What is still free in the last block. */
   #roomBytes = 0
   #length = 0
@@ -44,7 +45,7 @@ export class PartBuffer {
     this.number = number
     this.sizeBytes = sizeBytes
     this.#hasCrc = hasCrc
-    this.#hash = hashes ? createHash('sha256') : undefined
+    this.#hashes = hashes
     this.#share = partMemory.share(sizeBytes, holder)
     if (number === 1) {
       this.#start = startBuffers.pop() ?? Buffer.allocUnsafeSlow(startBytes)
@@ -97,7 +98,8 @@ export class PartBuffer {
 
   /** SHA-256 of the bytes in hex. */
   sha256(): string {
-    this.#sha256 ??= this.#hash?.digest('hex') ?? this.#hashOfAll()
+    this.#sha256 ??=
+      this.#blocks.length === 1 ? hash('sha256', this.#filled()[0] ?? '') : this.#hashBegun().digest('hex')
     return this.#sha256
   }
 
@@ -123,15 +125,16 @@ export class PartBuffer {
   #sum(chunk: Buffer): void {
     this.#share.filledBytes = this.#length
     if (this.#hasCrc) this.#crc = crc32(chunk, this.#crc)
-    this.#hash?.update(chunk)
+    if (this.#hash !== undefined) this.#hash.update(chunk)
+    else if (this.#hashes && this.#blocks.length > 1) this.#hash = this.#hashBegun()
   }
 
-  #hashOfAll(): string {
-    const blocks = this.#filled()
-    if (blocks.length === 1) return hash('sha256', blocks[0] as Buffer)
-    const sum = createHash('sha256')
-    for (const block of blocks) sum.update(block)
-    return sum.digest('hex')
+  /** Of what is in one block the hash is made in one piece, and an object for it only beyond. */
+  #hashBegun(): Hash {
+    if (this.#hash !== undefined) return this.#hash
+    const begun = createHash('sha256')
+    for (const block of this.#filled()) begun.update(block)
+    return begun
   }
 
   /** The blocks, the last one as far as there is something in it. */

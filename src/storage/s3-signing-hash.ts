@@ -10,8 +10,14 @@ import {
 
 type Secret = string | Uint8Array
 
-/** Of strings only the last one: that of the credentials in use. */
-let lastText: { secret: string; key: KeyObject } | undefined
+/** A secret that is text: the credentials' own. With it the SDK signs the same with each request, to find its cached key. */
+interface TextSecret {
+  text: string
+  key: KeyObject
+  signed?: { data: Uint8Array; digest: Uint8Array }
+}
+
+let lastText: TextSecret | undefined
 const keysOfBytes = new WeakMap<Uint8Array, KeyObject>()
 
 /**
@@ -21,7 +27,7 @@ const keysOfBytes = new WeakMap<Uint8Array, KeyObject>()
  */
 export class SigningHash {
   readonly #secret: Secret | undefined
-  #only: string | Uint8Array | undefined
+  #only: Uint8Array | undefined
   #hash: Hash | Hmac | undefined
 
   constructor(secret?: string | ArrayBuffer | ArrayBufferView) {
@@ -29,24 +35,30 @@ export class SigningHash {
   }
 
   update(data: string | ArrayBuffer | ArrayBufferView, encoding: 'utf8' | 'ascii' | 'latin1' = 'utf8'): void {
-    const piece =
-      typeof data !== 'string' ? bytesOf(data) : encoding === 'utf8' ? data : Buffer.from(data, encoding)
-    if (this.#hash === undefined && this.#only === undefined) {
-      this.#only = piece
-      return
-    }
-    this.#begin().update(piece)
+    const piece = typeof data === 'string' ? Buffer.from(data, encoding) : bytesOf(data)
+    if (this.#hash === undefined && this.#only === undefined) this.#only = piece
+    else this.#begin().update(piece)
   }
 
   async digest(): Promise<Uint8Array> {
-    if (this.#hash === undefined && this.#secret === undefined)
-      return hash('sha256', this.#only ?? '', 'buffer')
-    return this.#begin().digest()
+    if (this.#hash !== undefined) return this.#hash.digest()
+    if (this.#secret === undefined) return hash('sha256', this.#only ?? '', 'buffer')
+    return typeof this.#secret === 'string'
+      ? this.#signByText(textSecret(this.#secret))
+      : this.#begin().digest()
   }
 
   reset(): void {
     this.#only = undefined
     this.#hash = undefined
+  }
+
+  #signByText(secret: TextSecret): Uint8Array {
+    const data = this.#only ?? new Uint8Array()
+    if (secret.signed === undefined || Buffer.compare(secret.signed.data, data) !== 0) {
+      secret.signed = { data, digest: this.#begin().digest() }
+    }
+    return secret.signed.digest
   }
 
   #begin(): Hash | Hmac {
@@ -65,11 +77,13 @@ function bytesOf(data: ArrayBuffer | ArrayBufferView): Uint8Array {
 }
 
 function keyOf(secret: Secret): KeyObject {
-  if (typeof secret === 'string') {
-    if (lastText?.secret !== secret) lastText = { secret, key: createSecretKey(secret, 'utf8') }
-    return lastText.key
-  }
+  if (typeof secret === 'string') return textSecret(secret).key
   const key = keysOfBytes.get(secret) ?? createSecretKey(secret)
   keysOfBytes.set(secret, key)
   return key
+}
+
+function textSecret(text: string): TextSecret {
+  if (lastText?.text !== text) lastText = { text, key: createSecretKey(text, 'utf8') }
+  return lastText
 }
