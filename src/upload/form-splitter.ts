@@ -35,8 +35,7 @@ export class FormSplitter {
 
   /** @throws UploadError `request-too-large`, `part-header-too-large`, `malformed-body`; what takes the pieces throws. */
   write(chunk: Buffer): void {
-    let bytes: Buffer | undefined = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk])
-    this.#rest = none
+    let bytes: Buffer | undefined = this.#rest.length === 0 ? chunk : this.#afterRest(chunk)
     while (bytes !== undefined && !this.#isStopped) bytes = this.#step(bytes)
   }
 
@@ -67,14 +66,33 @@ export class FormSplitter {
     }
   }
 
+  /** What is kept, and the chunk: in one, unless that would copy a large chunk for the sake of a few bytes. */
+  #afterRest(chunk: Buffer): Buffer {
+    const rest = this.#rest
+    this.#rest = none
+    const isToBoundary = this.#place === 'preamble' || this.#place === 'content'
+    if (!isToBoundary || chunk.length < this.#boundary.length) return Buffer.concat([rest, chunk])
+    // Too short for a boundary that does not begin in what was kept.
+    const seam = Buffer.concat([rest, chunk.subarray(0, this.#boundary.length - 1)])
+    const at = seam.indexOf(this.#boundary)
+    this.#take(at < 0 ? rest : seam.subarray(0, at))
+    if (at < 0) return chunk
+    this.#endPart()
+    return chunk.subarray(at + this.#boundary.length - rest.length)
+  }
+
   #toBoundary(bytes: Buffer): Buffer | undefined {
     const at = bytes.indexOf(this.#boundary)
     const end = at < 0 ? bytes.length - this.#startOfBoundary(bytes) : at
     this.#take(bytes.subarray(0, end))
     if (at < 0) return this.#keep(bytes.subarray(end))
+    this.#endPart()
+    return bytes.subarray(at + this.#boundary.length)
+  }
+
+  #endPart(): void {
     if (this.#place === 'content') this.#pieces.onPartEnd()
     this.#place = 'boundary'
-    return bytes.subarray(at + this.#boundary.length)
   }
 
   /** How many of the last bytes may be the start of a boundary. */

@@ -9,6 +9,8 @@ const waitMs = 20
  */
 export class SmallChunks {
   readonly #write: (chunk: Buffer) => void
+  /** The only one that waits, as it came; from the second on they are joined in the stage. */
+  #first: Buffer | undefined
   #stage: Buffer | undefined
   #staged = 0
   #timer: NodeJS.Timeout | undefined
@@ -23,8 +25,9 @@ export class SmallChunks {
       this.#write(chunk)
       return
     }
-    this.#stage ??= Buffer.allocUnsafeSlow(stageBytes)
-    this.#staged += chunk.copy(this.#stage, this.#staged)
+    if (this.#staged === 0) this.#first = chunk
+    else this.#join(chunk)
+    this.#staged += chunk.length
     this.#timer ??= setTimeout(() => this.flush(), waitMs)
   }
 
@@ -32,8 +35,10 @@ export class SmallChunks {
   flush(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    if (this.#stage === undefined || this.#staged === 0) return
-    const chunk = Buffer.from(this.#stage.subarray(0, this.#staged)) // As large as it is, so that it holds no more.
+    if (this.#staged === 0) return
+    // As large as it is, so that it holds no more.
+    const chunk = this.#first ?? Buffer.from((this.#stage as Buffer).subarray(0, this.#staged))
+    this.#first = undefined
     this.#staged = 0
     this.#write(chunk)
   }
@@ -42,5 +47,12 @@ export class SmallChunks {
   stop(): void {
     this.#staged = 0
     this.flush()
+  }
+
+  #join(chunk: Buffer): void {
+    this.#stage ??= Buffer.allocUnsafeSlow(stageBytes)
+    this.#first?.copy(this.#stage)
+    this.#first = undefined
+    chunk.copy(this.#stage, this.#staged)
   }
 }

@@ -117,7 +117,11 @@ export class UploadGate extends Readable implements ByteSink {
 
   #resolveHead({ chunks, wantedBytes, resolve }: Head): void {
     this.#head = undefined
-    resolve(Buffer.concat(chunks, Math.min(this.#bytes, wantedBytes)))
+    const [first] = chunks
+    const isInFirst = first !== undefined && first.length >= Math.min(this.#bytes, wantedBytes)
+    resolve(
+      isInFirst ? first.subarray(0, wantedBytes) : Buffer.concat(chunks, Math.min(this.#bytes, wantedBytes)),
+    )
   }
 
   #failTooLarge(): never {

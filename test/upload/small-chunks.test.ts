@@ -30,7 +30,7 @@ it('joins small ones, in their order, up to 4 KiB', () => {
   for (let index = 0; index < 5000; index++) expect(joined[index]).toBe(index % 251)
 })
 
-it('passes on what is there after a moment, in memory of its own', () => {
+it('passes on what is there after a moment', () => {
   const chunk = Buffer.from('head')
   chunks.add(chunk)
   expect(written).toEqual([])
