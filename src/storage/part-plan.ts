@@ -13,6 +13,9 @@ export const maxObjectBytes = 5 * TiB
  */
 const partsPerSize = 900
 
+/** A file of up to so many parts goes in one: its second would cost three requests more than it saves time. */
+const mostOfOnePart = 1.5
+
 export interface PartPlanOptions {
   /** The size to begin with. */
   partSizeBytes: number
@@ -26,7 +29,7 @@ export interface PartPlanOptions {
 
 /**
  * Says how large each part of an upload is. With a known length all parts have one size, chosen so that 10,000 parts
- * suffice; without, they grow, unless they must be equal.
+ * suffice, and one and a half go in one; without, they grow, unless they must be equal.
  *
  * @returns the size of part `number`, counted from 1, in bytes.
  * @throws UploadError `file-too-large` at once when the length needs parts larger than `largestPartBytes`, and from
@@ -51,6 +54,12 @@ export function planParts(options: PartPlanOptions): (number: number) => number 
 }
 
 function constantSize(partSizeBytes: number, length: number, largestPartBytes: number): () => number {
+  if (
+    length > partSizeBytes &&
+    length <= Math.min(partSizeBytes * mostOfOnePart, maxPartBytes, largestPartBytes)
+  ) {
+    return () => length
+  }
   const needed = Math.ceil(Math.ceil(length / maxParts) / MiB) * MiB
   const size = Math.max(partSizeBytes, needed)
   if (size > partSizeBytes && size > largestPartBytes) {

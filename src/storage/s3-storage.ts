@@ -51,7 +51,10 @@ export interface S3StorageOptions {
   clientConfig?: S3ClientConfig
   /** What each key written here starts with. @default '' */
   keyPrefix?: string
-  /** Size of a part in bytes, 5 MiB to 5 GiB; larger where 10,000 of them would not do. @default 8_388_608 (8 MiB) */
+  /**
+   * Size of a part in bytes, 5 MiB to 5 GiB; larger where 10,000 of them would not do, and for a file of up to one and a
+   * half, which goes in one request. @default 8_388_608 (8 MiB)
+   */
   partSizeBytes?: number
   /** Parts of one upload that are on their way at once, 1 to 100. @default 4 */
   maxConcurrentParts?: number

@@ -10,7 +10,7 @@ const noise = createHash('shake256', { outputLength: 12 * MiB })
 
 /** Each size beside which the code takes another way: none, the staging of small chunks, a socket's chunk, one part, two. */
 const edges = [0, 4 * KiB, 64 * KiB, 128 * KiB]
-const partEdges = [5 * MiB, 10 * MiB]
+const partEdges = [5 * MiB, 7.5 * MiB, 10 * MiB]
 
 /** As they stand in a header, and what they say: the field's name. */
 const fieldNames = [

@@ -68,7 +68,7 @@ describe('what s3chunkuploader does wrong and this does not', () => {
     use({ maxConcurrentParts: 1 })
     let highest = 0
     options = { onProgress: () => (highest = Math.max(highest, partMemory.usedBytes)) }
-    expect((await send(16 * MiB)).status).toBe(200)
+    expect((await send(18 * MiB)).status).toBe(200)
     expect(highest).toBe(5 * MiB)
   })
 
@@ -134,7 +134,7 @@ describe('what s3chunkuploader does wrong and this does not', () => {
   it('an upload that runs before the view has authorised it. Nothing reaches S3 until the handler asks', async () => {
     const response = await fetch(server.url, {
       method: 'POST',
-      body: formBody({ name: 'file', filename: 'x', content: sampleBytes(6 * MiB) }) as never,
+      body: formBody({ name: 'file', filename: 'x', content: sampleBytes(8 * MiB) }) as never,
       headers: { 'content-type': formType, authorization: 'none' },
     })
     expect(response.status).toBe(500)
@@ -203,7 +203,7 @@ describe('what s3chunkuploader does wrong and this does not', () => {
     options = { key: () => 'fixed.bin' }
     expect((await send(1)).status).toBe(200)
     expect((await send(2)).body.code).toBe('key-taken')
-    expect((await send(6 * MiB)).body.code).toBe('key-taken')
+    expect((await send(8 * MiB)).body.code).toBe('key-taken')
     expect((await world.storage.stat(`${world.prefix}fixed.bin`))?.size).toBe(1)
     expect(await world.openUploads()).toEqual([])
   })

@@ -53,15 +53,15 @@ describe('a fault that passes', () => {
     ['slowDown', 'PutObject', 1000],
     ['resetMidBody', 'PutObject', 1000],
     ['stall', 'PutObject', 1000],
-    ['internalError', 'CreateMultipartUpload', 6 * MiB],
+    ['internalError', 'CreateMultipartUpload', 8 * MiB],
     ['internalError', 'UploadPart', 12 * MiB],
     ['slowDown', 'UploadPart', 12 * MiB],
     ['resetMidBody', 'UploadPart', 12 * MiB],
     ['stall', 'UploadPart', 12 * MiB],
     ['truncatedResponse', 'UploadPart', 12 * MiB],
     ['lostResponse', 'UploadPart', 12 * MiB],
-    ['slowDown', 'CompleteMultipartUpload', 6 * MiB],
-    ['lostResponse', 'CompleteMultipartUpload', 6 * MiB],
+    ['slowDown', 'CompleteMultipartUpload', 8 * MiB],
+    ['lostResponse', 'CompleteMultipartUpload', 8 * MiB],
     ['lostResponse', 'PutObject', 1000],
   ])('%s at %s is tried again, and the file is whole', async (kind, on, length) => {
     world.proxy.inject({ on, kind })
@@ -82,14 +82,14 @@ describe('a fault that stays', () => {
     ['accessDenied', 'PutObject', 1000, 502, 'storage-refused'],
     ['resetMidBody', 'PutObject', 1000, 502, 'storage-unreachable'],
     ['lostResponse', 'PutObject', 1000, 502, 'storage-unreachable'],
-    ['internalError', 'CreateMultipartUpload', 6 * MiB, 502, 'storage-failed'],
-    ['accessDenied', 'CreateMultipartUpload', 6 * MiB, 502, 'storage-refused'],
+    ['internalError', 'CreateMultipartUpload', 8 * MiB, 502, 'storage-failed'],
+    ['accessDenied', 'CreateMultipartUpload', 8 * MiB, 502, 'storage-refused'],
     ['internalError', 'UploadPart', 22 * MiB, 502, 'storage-failed'],
     ['slowDown', 'UploadPart', 22 * MiB, 503, 'storage-busy'],
     ['resetMidBody', 'UploadPart', 22 * MiB, 502, 'storage-unreachable'],
     ['stall', 'UploadPart', 12 * MiB, 502, 'storage-unreachable'],
-    ['internalError', 'CompleteMultipartUpload', 6 * MiB, 502, 'storage-failed'],
-    ['accessDenied', 'CompleteMultipartUpload', 6 * MiB, 502, 'storage-refused'],
+    ['internalError', 'CompleteMultipartUpload', 8 * MiB, 502, 'storage-failed'],
+    ['accessDenied', 'CompleteMultipartUpload', 8 * MiB, 502, 'storage-refused'],
   ])('%s at %s fails the upload and leaves nothing', async (kind, on, length, status, code) => {
     world.proxy.inject({ on, kind, times: 100 })
     expect(await send(length)).toMatchObject({ status, body: { code } })
@@ -114,7 +114,7 @@ describe('a fault that stays', () => {
       { on: 'UploadPart', kind: 'accessDenied', times: 100 },
       { on: 'AbortMultipartUpload', kind: 'internalError', times: 100 },
     )
-    await send(6 * MiB)
+    await send(8 * MiB)
     expect((await lastError()).context.leftBehind).toEqual([
       expect.stringMatching(/^multipart upload \S+ of 'test-.*x\.bin'$/),
     ])
@@ -124,7 +124,7 @@ describe('a fault that stays', () => {
     skip(!S3World.abilities.checksCrc, 'this server does not check checksums')
     for (const [on, length] of [
       ['PutObject', 1000],
-      ['UploadPart', 6 * MiB],
+      ['UploadPart', 8 * MiB],
     ] as const) {
       world.proxy.inject({ on, kind: 'corruptBody', times: 100 })
       expect((await send(length)).status).toBe(502)
@@ -154,7 +154,7 @@ describe('a fault that stays', () => {
   it('a Create whose answer is lost leaves no second upload', async ({ skip }) => {
     skip(!S3World.abilities.listsUploads, 'this server does not list multipart uploads')
     world.proxy.inject({ on: 'CreateMultipartUpload', kind: 'lostResponse' })
-    expect((await send(6 * MiB)).status).toBe(200)
+    expect((await send(8 * MiB)).status).toBe(200)
     expect(world.proxy.countOf('CreateMultipartUpload')).toBe(2)
     expect(await world.openUploads()).toEqual([])
   })
@@ -165,7 +165,7 @@ describe('a fault that stays', () => {
     const config = s3ClientConfig(S3World.server, world.proxy.endpoint)
     const client = new S3Client({ ...config, requestChecksumCalculation: 'WHEN_REQUIRED' })
     configureStorages({ default: world.newStorage({ checksum: 'none', client }) })
-    for (const length of [1000, 6 * MiB]) expect((await send(length)).status).toBe(200)
+    for (const length of [1000, 8 * MiB]) expect((await send(length)).status).toBe(200)
     for (const { headers } of world.proxy.requests) expect(headers).not.toHaveProperty('x-amz-checksum-crc32')
     client.destroy()
   })
@@ -216,7 +216,7 @@ describe('a client', () => {
   })
 
   it('that still sends gets its 413 as soon as the limit is passed', async () => {
-    options = { maxSizeBytes: 6 * MiB }
+    options = { maxSizeBytes: 8 * MiB }
     const request = await openUpload({ 'transfer-encoding': 'chunked' })
     const chunk = async (bytes: Buffer) =>
       request.send(
@@ -310,7 +310,7 @@ describe("the application's own functions", () => {
     ['onProgress', { onProgress: (async () => Promise.reject(new Error('their own'))) as () => void }],
   ])('that fail, such as %s, end the upload with their error', async (_, given) => {
     options = given
-    await send(6 * MiB)
+    await send(8 * MiB)
     expect(await lastError()).toMatchObject({ message: 'their own' })
     await nothingLeft()
   })
@@ -351,7 +351,7 @@ describe('an AbortSignal', () => {
 describe('an upload that is given up when its last request is under way', () => {
   it.each([
     ['a PUT', 1000, 'PutObject'],
-    ['Complete', 6 * MiB, 'CompleteMultipartUpload'],
+    ['Complete', 8 * MiB, 'CompleteMultipartUpload'],
   ] as const)('lets %s end, and deletes what it made', async (_, length, operation) => {
     const abort = new AbortController()
     options = { signal: abort.signal }

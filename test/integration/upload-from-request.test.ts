@@ -99,7 +99,7 @@ describe('an upload that is fine', () => {
   })
 
   it('passes the checksum of the whole object with Complete', async () => {
-    const content = sampleBytes(6 * MiB)
+    const content = sampleBytes(8 * MiB)
     await send({ name: 'file', filename: 'x.bin', content })
     const complete = world.proxy.requests.find(({ operation }) => operation === 'CompleteMultipartUpload')
     expect(`crc32:${complete?.headers['x-amz-checksum-crc32']}`).toBe(uploaded.checksum)
@@ -128,7 +128,7 @@ describe('an upload that is fine', () => {
         Tagging: { kind: 'a b' },
       }),
     }
-    for (const length of [10, 6 * MiB]) {
+    for (const length of [10, 8 * MiB]) {
       world.proxy.reset()
       await send({ name: 'file', filename: 'x.bin', content: sampleBytes(length) })
       const request = world.proxy.requests.find(({ operation }) =>
@@ -267,7 +267,7 @@ describe('bad input', () => {
 
   it('two files where one is meant are answered with 413, and the first is gone too', async () => {
     const answer = await send(
-      { name: 'file', filename: 'a.bin', content: sampleBytes(6 * MiB) },
+      { name: 'file', filename: 'a.bin', content: sampleBytes(8 * MiB) },
       { name: 'file', filename: 'b.bin', content: 'x' },
     )
     expect(answer).toMatchObject({ status: 413, body: { code: 'too-many-files' } })
@@ -288,12 +288,12 @@ describe('bad input', () => {
   })
 
   it('a file of exactly the limit passes, one byte more does not', async () => {
-    options = { maxSizeBytes: 6 * MiB }
-    expect(await send({ name: 'file', filename: 'a.bin', content: sampleBytes(6 * MiB) })).toMatchObject({
+    options = { maxSizeBytes: 8 * MiB }
+    expect(await send({ name: 'file', filename: 'a.bin', content: sampleBytes(8 * MiB) })).toMatchObject({
       status: 200,
     })
     await world.clear()
-    const answer = await send({ name: 'file', filename: 'a.bin', content: sampleBytes(6 * MiB + 1) })
+    const answer = await send({ name: 'file', filename: 'a.bin', content: sampleBytes(8 * MiB + 1) })
     expect(answer).toMatchObject({ status: 413, body: { code: 'file-too-large' } })
     expect(answer.body.message).toBe("file 'a.bin' in field 'file' is larger than the limit of 6 MiB")
     await nothingLeft()

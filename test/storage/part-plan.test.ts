@@ -41,6 +41,9 @@ describe('the parts of a file of known length', () => {
 
   it.each([
     [5 * MiB, 8 * MiB],
+    [8 * MiB + 1, 8 * MiB + 1], // One part, and one request.
+    [12 * MiB, 12 * MiB],
+    [12 * MiB + 1, 8 * MiB],
     [80_000 * MiB, 8 * MiB],
     [80_000 * MiB + 1, 9 * MiB],
     [1 * TiB, 105 * MiB],
@@ -49,6 +52,10 @@ describe('the parts of a file of known length', () => {
     [50 * TiB, 525 * MiB],
   ])('of %i bytes are of %i bytes', (atMostBytes, size) => {
     expect(plan({ atMostBytes })(1)).toBe(size)
+  })
+
+  it('are not larger than the part memory', () => {
+    expect(plan({ atMostBytes: 10 * MiB, largestPartBytes: 9 * MiB })(1)).toBe(8 * MiB)
   })
 
   it('are refused at once when one would not fit in the part memory, and the message says what would', () => {
