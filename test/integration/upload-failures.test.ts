@@ -223,7 +223,7 @@ describe('a client', () => {
         Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, Buffer.from('\r\n')]),
       )
     await chunk(head)
-    await chunk(sampleBytes(7 * MiB))
+    await chunk(sampleBytes(9 * MiB))
     expect(await request.status()).toBe(413)
     await chunk(sampleBytes(1000))
     request.socket.destroy()

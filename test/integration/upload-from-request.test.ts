@@ -78,9 +78,10 @@ describe('an upload that is fine', () => {
 
   it.each([
     ['exactly one part', 5 * MiB, ['PutObject']],
+    ['one and a quarter', 6.25 * MiB, ['PutObject']],
     [
-      'one byte more than a part',
-      5 * MiB + 1,
+      'more than one and a half',
+      7.5 * MiB + 1,
       ['CreateMultipartUpload', 'UploadPart', 'UploadPart', 'CompleteMultipartUpload'],
     ],
     [
@@ -295,7 +296,7 @@ describe('bad input', () => {
     await world.clear()
     const answer = await send({ name: 'file', filename: 'a.bin', content: sampleBytes(8 * MiB + 1) })
     expect(answer).toMatchObject({ status: 413, body: { code: 'file-too-large' } })
-    expect(answer.body.message).toBe("file 'a.bin' in field 'file' is larger than the limit of 6 MiB")
+    expect(answer.body.message).toBe("file 'a.bin' in field 'file' is larger than the limit of 8 MiB")
     await nothingLeft()
   })
 
