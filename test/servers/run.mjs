@@ -11,7 +11,10 @@ const runs = [
   { s3: 'ceph', kind: 'ceph', database: 'postgres' },
 ]
 /** What has a store of its own, or none, says the same beside every server: once is enough. */
-const independent = ['test/adapters/**', 'test/integration/{cli,events,observability,secrets}.test.ts']
+const independent = [
+  'test/adapters/**',
+  'test/integration/{cli,events,observability,s3chunkuploader-flaws,secrets,upload-limits}.test.ts',
+]
 const named = process.argv.slice(2)
 for (const { s3, kind, database } of runs.filter((run) => named.length === 0 || named.includes(run.s3))) {
   const { endpoint, accessKeyId, secretAccessKey, caFile } = endpoints[s3]
