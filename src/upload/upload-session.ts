@@ -120,6 +120,8 @@ export class UploadSession {
     gate.on('error', () => undefined) // The storage sees it too, also when it only starts to listen later.
     let body: Readable = gate
     let inspection: FileInspection | undefined
+    // An upload that is given up does not wait for a database that may never answer.
+    let opening: Promise<LedgerEntry> | undefined
     let entry: LedgerEntry | undefined
     let result: S3File | undefined
     try {
@@ -138,7 +140,8 @@ export class UploadSession {
       const { key, isUnique, params } = await unlessAborted(signal, this.#place(context))
       trace.key = key
       const atMostBytes = this.#mostBytes(source)
-      entry = await ledger?.open({ storage: storageName, key })
+      opening = ledger?.open({ storage: storageName, key })
+      if (opening !== undefined) entry = await unlessAborted(signal, opening)
       signal.throwIfAborted()
       let countedBytes = 0
       const stored = await storage.put(key, body, {
@@ -147,7 +150,9 @@ export class UploadSession {
         isKeyUnique: isUnique,
         signal,
         isSourceHeld: () => gate.isSourceHeld,
-        onUploadId: async (uploadId) => entry?.nameUpload(uploadId),
+        onUploadId: async (uploadId) => {
+          if (entry !== undefined) await unlessAborted(signal, entry.nameUpload(uploadId))
+        },
         onStored: (bytes, part) => {
           entry?.keepAlive()
           if (part !== undefined) trace.part(part)
@@ -180,7 +185,8 @@ export class UploadSession {
       body.destroy(error as Error)
       inspection?.abort()
       if (leftBehind(failure).some((what) => what.includes(`'${trace.key}'`))) trace.leftBehind()
-      if (result === undefined && isSurelyGone(failure)) await close(entry)
+      if (entry === undefined) opening?.then(close, () => undefined)
+      else if (result === undefined && isSurelyGone(failure)) await close(entry)
       throw failure
     }
   }

@@ -4,6 +4,7 @@ import { S3Client } from '@aws-sdk/client-s3'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { isS3FileError, type S3FileError } from '../../src/core/errors.ts'
 import { configureStorages } from '../../src/core/storage-registry.ts'
+import type { UploadLedger } from '../../src/core/upload-ledger.ts'
 import { MemoryStorage } from '../../src/storage/memory-storage.ts'
 import { partMemory } from '../../src/storage/part-memory.ts'
 import { S3Storage } from '../../src/storage/s3-storage.ts'
@@ -346,6 +347,36 @@ describe('an AbortSignal', () => {
     expect((await lastError()).cause).toBe(reason)
     await nothingLeft()
   })
+})
+
+describe('a journal whose database does not answer', () => {
+  it.each(['open', 'nameUpload'] as const)(
+    'at %s holds no part memory once the upload is given up, and nothing is left',
+    async (step) => {
+      const closed: string[] = []
+      let isAsked = false
+      const ask = async <Answer>(asked: typeof step, answer: Answer): Promise<Answer> => {
+        if (asked !== step) return answer
+        isAsked = true
+        return new Promise(() => undefined)
+      }
+      const entry = {
+        id: '1',
+        nameUpload: () => ask('nameUpload', undefined),
+        keepAlive: () => undefined,
+        close: async () => void closed.push('1'),
+      }
+      const journal: UploadLedger = { open: () => ask('open', { ...entry, ledger: journal }) }
+      const abort = new AbortController()
+      options = { journal, signal: abort.signal }
+      const answer = send(12 * MiB)
+      while (!isAsked) await sleep(5)
+      abort.abort()
+      expect(await answer).toMatchObject({ status: 499, body: { code: 'upload-aborted' } })
+      await nothingLeft()
+      expect(closed).toEqual(step === 'nameUpload' ? ['1'] : [])
+    },
+  )
 })
 
 describe('an upload that is given up when its last request is under way', () => {
