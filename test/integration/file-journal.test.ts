@@ -115,7 +115,7 @@ describe.each(settingsWithJournal)('the file journal on $name', ({ database, has
         { on: 'UploadPart', kind: 'accessDenied', times: 10 },
         { on: 'AbortMultipartUpload', kind: 'accessDenied', times: 10 },
       )
-      await expect(uploadFromStream(Buffer.alloc(6 * mebibyte))).rejects.toMatchObject({
+      await expect(uploadFromStream(Buffer.alloc(8 * mebibyte))).rejects.toMatchObject({
         code: 'storage-refused',
       })
       expect(await world.entries()).toMatchObject([{ reason: 'upload', uploadId: expect.any(String) }])

@@ -89,7 +89,7 @@ const newStorage = ({ clientConfig, ...options }: Partial<S3StorageOptions> = {}
     ...options,
   })
 
-const large = Buffer.alloc(6 * 1024 * 1024)
+const large = Buffer.alloc(8 * 1024 * 1024)
 type Work = (storage: S3Storage) => Promise<unknown>
 
 const operations: Record<string, Work> = {
