@@ -4,6 +4,7 @@ import type { CompletedPart } from '@aws-sdk/client-s3'
 import { formatBytes } from '../core/bytes.js'
 import { isS3FileError, UploadError } from '../core/errors.js'
 import type { PutOptions, StoredObject } from '../core/file-storage.js'
+import { unlessAborted } from '../core/unless-aborted.js'
 import { combineCrc32, encodeCrc32 } from './crc32.js'
 import { PartBuffer } from './part-buffer.js'
 import { type PartHolder, partMemory } from './part-memory.js'
@@ -224,7 +225,8 @@ export class S3Upload {
   async #create(): Promise<string> {
     this.#uploadId = await this.#writer.create(this.#hasChecksum)
     this.#writer.assertAllHeard()
-    await this.#options.onUploadId?.(this.#uploadId)
+    const named = this.#options.onUploadId?.(this.#uploadId)
+    if (named !== undefined) await unlessAborted(this.#stop.signal, named)
     return this.#uploadId
   }
 

@@ -76,8 +76,14 @@ export class S3UrlSigner {
   }
 
   async #presign(content: UrlContent, signing: UrlSigning): Promise<string> {
-    const { accessKeyId, sessionToken } = signing.credentials
-    const made = [signing.signingDate.getTime(), signing.expiresIn, accessKeyId, sessionToken].join()
+    const { accessKeyId, secretAccessKey, sessionToken } = signing.credentials
+    const made = [
+      signing.signingDate.getTime(),
+      signing.expiresIn,
+      accessKeyId,
+      secretAccessKey,
+      sessionToken,
+    ].join()
     let template = this.#templates.get(made)
     if (template === undefined) {
       if (this.#templates.size === maxTemplates) this.#templates.clear()

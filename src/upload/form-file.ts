@@ -1,3 +1,4 @@
+import { UploadError } from '../core/errors.js'
 import type { ByteSink, ByteSource } from './byte-source.js'
 
 /** What a file of a form can do to the reading of the form. */
@@ -32,6 +33,7 @@ export class FormFile implements ByteSource {
 
   destroy(error: Error | undefined): void {
     if (error !== undefined) this.#flow.fail(error)
+    else this.#flow.release()
   }
 
   write(chunk: Buffer): void {
@@ -44,9 +46,12 @@ export class FormFile implements ByteSource {
     this.#sink?.end()
   }
 
-  /** The form has failed. */
-  fail(error: Error): void {
-    this.errored = error
-    this.#sink?.fail(error)
+  /** The form has failed; a handler may reject with anything, even with nothing. */
+  fail(reason: unknown): void {
+    this.errored =
+      reason instanceof Error
+        ? reason
+        : new UploadError('truncated-body', 'the form failed before its end', { cause: reason })
+    this.#sink?.fail(this.errored)
   }
 }

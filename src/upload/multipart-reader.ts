@@ -225,7 +225,7 @@ class MultipartReader {
     if (this.#isSettled) return
     this.#settle()
     this.#handlers.onFailure(error)
-    if (this.#part instanceof FormFile) this.#part.fail(error as Error)
+    if (this.#part instanceof FormFile) this.#part.fail(error)
     this.#source.discard()
     Promise.all(this.#tasks).then(() => this.#outcome.reject(error))
   }

@@ -9,7 +9,7 @@ const waitMs = 20
  */
 export class SmallChunks {
   readonly #write: (chunk: Buffer) => void
-  /** The only one that waits, as it came; from the second on they are joined in the stage. */
+  /** The only one that waits; from the second on they are joined in the stage. */
   #first: Buffer | undefined
   #stage: Buffer | undefined
   #staged = 0
@@ -25,7 +25,7 @@ export class SmallChunks {
       this.#write(chunk)
       return
     }
-    if (this.#staged === 0) this.#first = chunk
+    if (this.#staged === 0) this.#first = isAlone(chunk) ? chunk : Buffer.from(chunk)
     else this.#join(chunk)
     this.#staged += chunk.length
     this.#timer ??= setTimeout(() => this.flush(), waitMs)
@@ -36,7 +36,6 @@ export class SmallChunks {
     clearTimeout(this.#timer)
     this.#timer = undefined
     if (this.#staged === 0) return
-    // As large as it is, so that it holds no more.
     const chunk = this.#first ?? Buffer.from((this.#stage as Buffer).subarray(0, this.#staged))
     this.#first = undefined
     this.#staged = 0
@@ -55,4 +54,9 @@ export class SmallChunks {
     this.#first = undefined
     chunk.copy(this.#stage, this.#staged)
   }
+}
+
+/** Whether it holds no more memory than its own: HTTP/2 cuts its chunks out of all that the socket gave. */
+function isAlone({ buffer, length }: Buffer): boolean {
+  return buffer.byteLength === length
 }

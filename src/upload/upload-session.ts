@@ -8,12 +8,12 @@ import { assertAccepted, assertNotTooLarge } from '../core/file-policy.js'
 import type { ObjectParams } from '../core/file-storage.js'
 import { type KeyContext, type MadeKey, makeKey } from '../core/key-strategy.js'
 import { S3File } from '../core/s3-file.js'
+import { unlessAborted } from '../core/unless-aborted.js'
 import { type LedgerEntry, markGone, trackUpload } from '../core/upload-ledger.js'
 import type { ByteSource } from './byte-source.js'
 import { FileInspection } from './file-inspection.js'
 import { isSurelyGone, leftBehind } from './left-behind.js'
 import { claimedMediaType, settledMediaType, sniffedBytes, sniffMediaType } from './media-type.js'
-import { unlessAborted } from './unless-aborted.js'
 import { UploadGate } from './upload-gate.js'
 import type { UploadTarget } from './upload-target.js'
 import { UploadTrace } from './upload-trace.js'
@@ -49,6 +49,9 @@ export interface SourceFile {
   /** Called with the bytes that have come so far. */
   onBytes?: (bytes: number) => void
 }
+
+/** An error that is on its way waits no longer for a database to take an entry back. */
+const mostMsToClose = 5_000
 
 /** The files of one call: they are all stored, or none stays. */
 export class UploadSession {
@@ -150,9 +153,7 @@ export class UploadSession {
         isKeyUnique: isUnique,
         signal,
         isSourceHeld: () => gate.isSourceHeld,
-        onUploadId: async (uploadId) => {
-          if (entry !== undefined) await unlessAborted(signal, entry.nameUpload(uploadId))
-        },
+        onUploadId: async (uploadId) => entry?.nameUpload(uploadId),
         onStored: (bytes, part) => {
           entry?.keepAlive()
           if (part !== undefined) trace.part(part)
@@ -237,15 +238,21 @@ export class UploadSession {
     }
     publishDeletions({ storage: this.#target.storageName, reason: 'upload-failed' }, keys, failures)
     const failedKeys = new Set(failures.map(({ key }) => key))
-    for (const { key, entry } of uploads) if (!failedKeys.has(key)) await close(entry)
+    await Promise.all(uploads.map(({ key, entry }) => (failedKeys.has(key) ? undefined : close(entry))))
   }
 }
 
 async function close(entry: LedgerEntry | undefined): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const longEnough = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, mostMsToClose)
+  })
   try {
-    await entry?.close()
+    await Promise.race([entry?.close(), longEnough])
   } catch {
     // The error that is on its way matters more: an entry without an object costs the janitor a look, nothing else.
+  } finally {
+    clearTimeout(timer)
   }
 }
 

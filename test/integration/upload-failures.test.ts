@@ -9,6 +9,7 @@ import { MemoryStorage } from '../../src/storage/memory-storage.ts'
 import { partMemory } from '../../src/storage/part-memory.ts'
 import { S3Storage } from '../../src/storage/s3-storage.ts'
 import { type UploadRequestOptions, uploadFromRequest } from '../../src/upload/upload-from-request.ts'
+import { uploadFromStream } from '../../src/upload/upload-from-stream.ts'
 import type { FaultKind, Operation } from '../support/chaos-proxy.ts'
 import { holdPartMemory } from '../support/held-memory.ts'
 import { post, RawRequest, startServer, type TestServer } from '../support/http-server.ts'
@@ -377,6 +378,27 @@ describe('a journal whose database does not answer', () => {
       expect(closed).toEqual(step === 'nameUpload' ? ['1'] : [])
     },
   )
+
+  it('does not keep a failed source from ending the upload', async () => {
+    let isAsked = false
+    const entry = {
+      id: '1',
+      nameUpload: () => {
+        isAsked = true
+        return new Promise<void>(() => undefined)
+      },
+      keepAlive: () => undefined,
+      close: async () => undefined,
+    }
+    const journal: UploadLedger = { open: async () => ({ ...entry, ledger: journal }) }
+    const source = new Readable({ read() {} })
+    source.push(sampleBytes(6 * MiB))
+    const failure = uploadFromStream(source, { journal }).catch((error: unknown) => error)
+    while (!isAsked) await sleep(5)
+    source.destroy(new Error('the disk is gone'))
+    expect(await failure).toMatchObject({ code: 'truncated-body', cause: { message: 'the disk is gone' } })
+    await nothingLeft()
+  })
 })
 
 describe('an upload that is given up when its last request is under way', () => {

@@ -117,6 +117,21 @@ describe('a presigned URL', () => {
     expect(tokens).toEqual([['X-Amz-Security-Token', 'second']])
   })
 
+  it("is signed with a secret that was changed under the same access key's id", async () => {
+    let secretAccessKey = 'first'
+    const provider = async () => ({
+      ...credentials,
+      secretAccessKey,
+      expiration: new Date(Date.now() + 1000),
+    })
+    const signer = signerFor(clientWith({ credentials: provider }))
+    await signer.sign('a')
+    secretAccessKey = 'second'
+    const second = clientWith({ credentials: { ...credentials, secretAccessKey } })
+    const { url } = await signer.sign('a')
+    expect(partsOf(url)).toEqual(partsOf((await signerFor(second).sign('a')).url))
+  })
+
   it('is the same for all of a window, and another in the next', async () => {
     let now = windowStart
     const signer = signerFor(clientWith(), {}, () => now)

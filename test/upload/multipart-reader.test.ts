@@ -56,3 +56,27 @@ it('lets other events have their turn, however fast the body comes', async () =>
   expect(received).toBeGreaterThan(64 * chunk.length)
   expect(most).toBeLessThan(400 * KiB)
 })
+
+it('fails the file that is coming when a handler rejects, be it with nothing', async () => {
+  const body = new Readable({ read() {} })
+  const head = (name: string) => `--b\r\nContent-Disposition: form-data; name="${name}"; filename="a"\r\n\r\n`
+  body.push(`${head('first')}abc\r\n${head('second')}ab`)
+  const errors: Error[] = []
+  const read = ({ field, bytes }: { field: string; bytes: ByteSource }) =>
+    new Promise<void>((resolve, reject) => {
+      if (field === 'first') setImmediate(() => reject(undefined))
+      const fail = (error: Error) => {
+        errors.push(error)
+        reject(error)
+      }
+      bytes.sendTo({ write: () => undefined, end: field === 'first' ? () => undefined : resolve, fail })
+    })
+  const reading = readMultipart(sourceOf(body), resolveLimits({}, 2), new AbortController().signal, {
+    onFile: read,
+    onField: () => undefined,
+    onReceived: () => undefined,
+    onFailure: () => undefined,
+  })
+  await expect(reading).rejects.toBeUndefined()
+  expect(errors).toMatchObject([{ code: 'truncated-body' }])
+})

@@ -42,6 +42,18 @@ it('passes on what is there after a moment', () => {
   expect(vi.getTimerCount()).toBe(0)
 })
 
+it('holds no more of the memory that a chunk is cut from than the chunk', () => {
+  const received = Buffer.alloc(65_536)
+  const alone = Buffer.from(new Uint8Array([1, 2]).buffer)
+  for (const chunk of [received.subarray(7, 9), alone]) {
+    chunks.add(chunk)
+    chunks.flush()
+  }
+  expect(written[0]).toEqual(received.subarray(7, 9))
+  expect(written[0]?.buffer).not.toBe(received.buffer)
+  expect(written[1]).toBe(alone)
+})
+
 it('drops what waits when it is stopped, and its timer with it', () => {
   chunks.add(Buffer.from('x'))
   chunks.stop()

@@ -1,7 +1,7 @@
 import { PassThrough, Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import type { ReadableStream } from 'node:stream/web'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { configureStorages } from '../../src/core/storage-registry.ts'
 import { MemoryStorage } from '../../src/storage/memory-storage.ts'
 import { type StreamSource, uploadFromStream } from '../../src/upload/upload-from-stream.ts'
@@ -162,4 +162,31 @@ describe('uploadFromStream', () => {
   ])('refuses the options %j', async (options, message) => {
     await expect(uploadFromStream(Buffer.from('x'), options as never)).rejects.toThrow(message)
   })
+})
+
+it('does not wait for ever for a journal that does not take its entry back', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  try {
+    let isAsked = false
+    const journal = {
+      open: async () => ({
+        ledger: journal,
+        id: '1',
+        nameUpload: async () => undefined,
+        keepAlive: () => undefined,
+        close: () => {
+          isAsked = true
+          return new Promise<void>(() => undefined)
+        },
+      }),
+    }
+    const upload = uploadFromStream(failingAfter('a'.repeat(5000), new Error('gone')), { journal })
+    const failure = upload.catch((error: unknown) => error)
+    await vi.waitUntil(() => isAsked)
+    vi.advanceTimersByTime(5_000)
+    expect(await failure).toMatchObject({ code: 'truncated-body' })
+    expect(vi.getTimerCount()).toBe(0)
+  } finally {
+    vi.useRealTimers()
+  }
 })
