@@ -1,25 +1,32 @@
 // Runs the integration suite against the servers that test/servers/start has started: each S3 server with a database,
-// and each database at least once; with arguments only the S3 servers named. Runs under the Node that it was called
-// with.
+// and each database at least once; with arguments only the S3 servers named, and only what needs a store. Runs under the
+// Node that it was called with.
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 
 const endpoints = JSON.parse(readFileSync('.servers/endpoints.json', 'utf8'))
-const runs = [
-  { s3: 'versitygw', kind: 'versitygw', database: 'postgres' },
-  { s3: 'versitygwTls', kind: 'versitygw', database: 'mariadb' },
-  { s3: 'ceph', kind: 'ceph', database: 'postgres' },
-]
 /** What has a store of its own, or none, says the same beside every server: once is enough. */
 const independent = [
   'test/adapters/**',
-  'test/integration/{cli,events,observability,s3chunkuploader-flaws,secrets,upload-limits}.test.ts',
+  'test/integration/{cli,cli-doctor,events,observability,s3chunkuploader-flaws,secrets,upload-limits}.test.ts',
+]
+/** What is about a database alone: a second store beside the same one tells nothing new. */
+const ofDatabase = [
+  'test/integration/{check-wiring,concurrent-rows,file-column,file-triggers,lifecycle-*,migrations-example}.test.ts',
+]
+const runs = [
+  { s3: 'versitygw', kind: 'versitygw', database: 'postgres', without: [] },
+  { s3: 'versitygwTls', kind: 'versitygw', database: 'mariadb', without: independent },
+  { s3: 'ceph', kind: 'ceph', database: 'postgres', without: [...independent, ...ofDatabase] },
 ]
 const named = process.argv.slice(2)
-for (const { s3, kind, database } of runs.filter((run) => named.length === 0 || named.includes(run.s3))) {
+for (const { s3, kind, database, without } of runs.filter(
+  (run) => named.length === 0 || named.includes(run.s3),
+)) {
   const { endpoint, accessKeyId, secretAccessKey, caFile } = endpoints[s3]
-  const excluded =
-    named.length === 0 && s3 === runs[0].s3 ? [] : independent.map((pattern) => `--exclude=${pattern}`)
+  const excluded = (named.length === 0 ? without : [...independent, ...without]).map(
+    (pattern) => `--exclude=${pattern}`,
+  )
   console.log(`\n${s3} and ${database}, Node ${process.version}`)
   const { status } = spawnSync(
     process.execPath,
