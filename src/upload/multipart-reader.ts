@@ -1,4 +1,3 @@
-import { KiB } from '../core/bytes.js'
 import { UploadError } from '../core/errors.js'
 import type { ByteSource } from './byte-source.js'
 import { formBoundary } from './form-boundary.js'
@@ -53,9 +52,6 @@ interface Outcome {
   reject: (error: unknown) => void
 }
 
-/** After so much other events get their turn: the socket of a fast client gives 2 MiB without a break otherwise. */
-const breakBytes = 256 * KiB
-
 /** A part of the form, as its content comes. */
 interface OpenPart {
   write(bytes: Buffer): void
@@ -82,8 +78,6 @@ class MultipartReader {
   /** What the content belongs to that comes at the moment. */
   #part: OpenPart | undefined
   #receivedBytes = 0
-  #nextBreakAt = breakBytes
-  #isOnBreak = false
   #isHeld = false
   #isSettled = false
 
@@ -140,7 +134,6 @@ class MultipartReader {
     this.#pace.received(chunk.length)
     this.#handlers.onReceived(this.#receivedBytes)
     this.#chunks.add(chunk)
-    if (this.#receivedBytes >= this.#nextBreakAt) this.#takeBreak()
   }
 
   readonly #onEnd = () => {
@@ -207,18 +200,7 @@ class MultipartReader {
     if (!this.#isHeld || this.#isSettled) return
     this.#isHeld = false
     this.#pace.release()
-    if (!this.#isOnBreak) this.#source.body.resume()
-  }
-
-  #takeBreak(): void {
-    if (this.#isSettled) return
-    this.#nextBreakAt = this.#receivedBytes + breakBytes
-    this.#isOnBreak = true
-    this.#source.body.pause()
-    setImmediate(() => {
-      this.#isOnBreak = false
-      if (!this.#isHeld && !this.#isSettled) this.#source.body.resume()
-    })
+    this.#source.body.resume()
   }
 
   #fail(error: unknown): void {
