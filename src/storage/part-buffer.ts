@@ -32,7 +32,6 @@ export class PartBuffer {
   readonly #hasCrc: boolean
   readonly #share: PartShare
   readonly #blocks: Buffer[] = []
-  #start: Buffer | undefined
   readonly #hashes: boolean
   #hash: Hash | undefined
   /** What is still free in the last block. */
@@ -47,10 +46,7 @@ export class PartBuffer {
     this.#hasCrc = hasCrc
     this.#hashes = hashes
     this.#share = partMemory.share(sizeBytes, holder)
-    if (number === 1) {
-      this.#start = startBuffers.pop() ?? Buffer.allocUnsafeSlow(startBytes)
-      this.#add(this.#start)
-    }
+    if (number === 1) this.#add(startBuffers.pop() ?? Buffer.allocUnsafeSlow(startBytes))
   }
 
   get length(): number {
@@ -112,9 +108,9 @@ export class PartBuffer {
   /** Gives the memory back: the bytes must not be read any more. */
   release(): void {
     partMemory.release(this.#share)
-    this.#blocks.length = 0
-    if (this.#start !== undefined && startBuffers.length < maxStartBuffers) startBuffers.push(this.#start)
-    this.#start = undefined
+    const [first] = this.#blocks.splice(0)
+    if (this.number === 1 && first !== undefined && startBuffers.length < maxStartBuffers)
+      startBuffers.push(first)
   }
 
   #add(block: Buffer): void {

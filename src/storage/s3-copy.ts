@@ -1,5 +1,4 @@
 import {
-  AbortMultipartUploadCommand,
   type CompletedPart,
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
@@ -10,6 +9,7 @@ import { GiB, MiB } from '../core/bytes.js'
 import type { ObjectStat } from '../core/file-storage.js'
 import { maxParts } from './part-plan.js'
 import type { S3Bucket } from './s3-bucket.js'
+import { abortUpload } from './s3-multipart-uploads.js'
 
 // Amazon S3 API Reference, CopyObject.
 export const largestSimpleCopyBytes = 5 * GiB
@@ -62,9 +62,8 @@ export async function copyInParts(
       },
     )
   } catch (error) {
-    const abort = new AbortMultipartUploadCommand({ ...target, UploadId })
     // The first failure is the one that counts.
-    await bucket.send(abort, { operation: 'AbortMultipartUpload', key: to }).catch(() => undefined)
+    await abortUpload(bucket, to, UploadId as string).catch(() => undefined)
     throw error
   }
 }

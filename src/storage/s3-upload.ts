@@ -260,7 +260,7 @@ export class S3Upload {
     this.#part?.release() // Cleaning up may take as long as the store does.
     await Promise.all(this.#inFlight)
     const leftBehind: string[] = []
-    await this.#created?.catch(() => undefined)
+    await this.#created?.catch(() => undefined) // It has failed with `error`, or after it.
     const uploadId = this.#uploadId // Without one there is nothing to abort.
     if (uploadId !== undefined && !(await this.#writer.abort(uploadId))) {
       leftBehind.push(`multipart upload ${uploadId} of '${this.#key}'`)

@@ -72,8 +72,8 @@ export class S3UrlTemplate {
   ): Promise<S3UrlTemplate | undefined> {
     const url = await presignBySdk(client, bucket, sample, signing)
     const template = new S3UrlTemplate(new URL(url), signing)
-    const isSame = [...new URL(template.urlOf(sample)).searchParams].sort().join()
-    return isSame === [...new URL(url).searchParams].sort().join() ? template : undefined
+    const isSame = parametersOf(template.urlOf(sample)) === parametersOf(url)
+    return isSame ? template : undefined
   }
 
   private constructor({ origin, host, pathname, searchParams }: URL, { credentials }: UrlSigning) {
@@ -114,6 +114,11 @@ export function encodeKey(key: string): string {
 
 function parameter(name: string, value: string): string {
   return `${encodeStrictly(name)}=${encodeStrictly(value)}`
+}
+
+/** In one order, and so comparable. */
+function parametersOf(url: string): string {
+  return [...new URL(url).searchParams].sort().join()
 }
 
 function byName([left]: [string, string], [right]: [string, string]): number {

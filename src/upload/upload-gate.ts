@@ -118,10 +118,9 @@ export class UploadGate extends Readable implements ByteSink {
   #resolveHead({ chunks, wantedBytes, resolve }: Head): void {
     this.#head = undefined
     const [first] = chunks
-    const isInFirst = first !== undefined && first.length >= Math.min(this.#bytes, wantedBytes)
-    resolve(
-      isInFirst ? first.subarray(0, wantedBytes) : Buffer.concat(chunks, Math.min(this.#bytes, wantedBytes)),
-    )
+    const length = Math.min(this.#bytes, wantedBytes)
+    const isInFirst = first !== undefined && first.length >= length
+    resolve(isInFirst ? first.subarray(0, length) : Buffer.concat(chunks, length))
   }
 
   #failTooLarge(): never {

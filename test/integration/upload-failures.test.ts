@@ -4,7 +4,6 @@ import { S3Client } from '@aws-sdk/client-s3'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { isS3FileError, type S3FileError } from '../../src/core/errors.ts'
 import { configureStorages } from '../../src/core/storage-registry.ts'
-import type { UploadLedger } from '../../src/core/upload-ledger.ts'
 import { MemoryStorage } from '../../src/storage/memory-storage.ts'
 import { partMemory } from '../../src/storage/part-memory.ts'
 import { S3Storage } from '../../src/storage/s3-storage.ts'
@@ -16,6 +15,7 @@ import { post, RawRequest, startServer, type TestServer } from '../support/http-
 import { formBody, formType, partHead, sampleBytes } from '../support/multipart.ts'
 import { S3World } from '../support/s3-world.ts'
 import { s3ClientConfig } from '../support/servers.ts'
+import { SilentJournal } from '../support/silent-journal.ts'
 
 const MiB = 1024 * 1024
 
@@ -354,47 +354,24 @@ describe('a journal whose database does not answer', () => {
   it.each(['open', 'nameUpload'] as const)(
     'at %s holds no part memory once the upload is given up, and nothing is left',
     async (step) => {
-      const closed: string[] = []
-      let isAsked = false
-      const ask = async <Answer>(asked: typeof step, answer: Answer): Promise<Answer> => {
-        if (asked !== step) return answer
-        isAsked = true
-        return new Promise(() => undefined)
-      }
-      const entry = {
-        id: '1',
-        nameUpload: () => ask('nameUpload', undefined),
-        keepAlive: () => undefined,
-        close: async () => void closed.push('1'),
-      }
-      const journal: UploadLedger = { open: () => ask('open', { ...entry, ledger: journal }) }
+      const journal = new SilentJournal(step)
       const abort = new AbortController()
       options = { journal, signal: abort.signal }
       const answer = send(12 * MiB)
-      while (!isAsked) await sleep(5)
+      while (!journal.isAsked) await sleep(5)
       abort.abort()
       expect(await answer).toMatchObject({ status: 499, body: { code: 'upload-aborted' } })
       await nothingLeft()
-      expect(closed).toEqual(step === 'nameUpload' ? ['1'] : [])
+      expect(journal.closedEntries).toBe(step === 'nameUpload' ? 1 : 0)
     },
   )
 
   it('does not keep a failed source from ending the upload', async () => {
-    let isAsked = false
-    const entry = {
-      id: '1',
-      nameUpload: () => {
-        isAsked = true
-        return new Promise<void>(() => undefined)
-      },
-      keepAlive: () => undefined,
-      close: async () => undefined,
-    }
-    const journal: UploadLedger = { open: async () => ({ ...entry, ledger: journal }) }
+    const journal = new SilentJournal('nameUpload')
     const source = new Readable({ read() {} })
     source.push(sampleBytes(6 * MiB))
     const failure = uploadFromStream(source, { journal }).catch((error: unknown) => error)
-    while (!isAsked) await sleep(5)
+    while (!journal.isAsked) await sleep(5)
     source.destroy(new Error('the disk is gone'))
     expect(await failure).toMatchObject({ code: 'truncated-body', cause: { message: 'the disk is gone' } })
     await nothingLeft()

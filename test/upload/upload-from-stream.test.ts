@@ -6,6 +6,7 @@ import { configureStorages } from '../../src/core/storage-registry.ts'
 import { MemoryStorage } from '../../src/storage/memory-storage.ts'
 import { type StreamSource, uploadFromStream } from '../../src/upload/upload-from-stream.ts'
 import type { UploadProgress } from '../../src/upload/upload-session.ts'
+import { SilentJournal } from '../support/silent-journal.ts'
 
 let storage: MemoryStorage
 beforeEach(() => {
@@ -167,22 +168,10 @@ describe('uploadFromStream', () => {
 it('does not wait for ever for a journal that does not take its entry back', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   try {
-    let isAsked = false
-    const journal = {
-      open: async () => ({
-        ledger: journal,
-        id: '1',
-        nameUpload: async () => undefined,
-        keepAlive: () => undefined,
-        close: () => {
-          isAsked = true
-          return new Promise<void>(() => undefined)
-        },
-      }),
-    }
+    const journal = new SilentJournal('close')
     const upload = uploadFromStream(failingAfter('a'.repeat(5000), new Error('gone')), { journal })
     const failure = upload.catch((error: unknown) => error)
-    await vi.waitUntil(() => isAsked)
+    await vi.waitUntil(() => journal.isAsked)
     vi.advanceTimersByTime(5_000)
     expect(await failure).toMatchObject({ code: 'truncated-body' })
     expect(vi.getTimerCount()).toBe(0)
