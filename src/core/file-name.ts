@@ -11,7 +11,7 @@ const fallbackName = 'file'
  */
 export function displayName(given: string | undefined): string {
   const base = (given ?? '').split(/[/\\]/).at(-1) as string
-  const name = replaceControlCharacters(base, '').normalize('NFC').trim()
+  const name = (isPlain(base) ? base : replaceControlCharacters(base, '').normalize('NFC')).trim()
   if (name === '' || name === '.' || name === '..') return fallbackName
   if (isReservedName(name)) return displayName(unreserved(name))
   if (Buffer.byteLength(name) <= maxNameBytes) return name
@@ -19,6 +19,11 @@ export function displayName(given: string | undefined): string {
   const suffix = extension === '' ? '' : `.${extension}`
   const stem = name.slice(0, name.length - suffix.length)
   return `${firstBytes(stem, maxNameBytes - suffix.length).trimEnd()}${suffix}`
+}
+
+/** Whether it has printable ASCII only, as most names do: Unicode's own steps take longer than all others together. */
+function isPlain(text: string): boolean {
+  return /^[ -~]*$/.test(text)
 }
 
 /** The start of a text, in whole characters. */
@@ -45,9 +50,7 @@ export function extensionOf(name: string): string {
 export function slugName(name: string): { base: string; extension: string } {
   const extension = extensionOf(name)
   const stem = extension === '' ? name : name.slice(0, -(extension.length + 1))
-  const base = stem
-    .normalize('NFKD')
-    .replace(/\p{M}+/gu, '')
+  const base = (isPlain(stem) ? stem : stem.normalize('NFKD').replace(/\p{M}+/gu, ''))
     .replace(/[^A-Za-z0-9._-]+/g, '-')
     .replace(/\.{2,}/g, '.')
     .slice(0, maxSlugLength)

@@ -83,7 +83,8 @@ export class S3File {
     this.contentType = record.contentType
     this.etag = record.etag
     this.checksum = record.checksum
-    this.uploadedAt = record.uploadedAt === null ? null : new Date(record.uploadedAt)
+    const uploadedAt = isDate(init.uploadedAt) ? init.uploadedAt : record.uploadedAt
+    this.uploadedAt = uploadedAt === null ? null : new Date(uploadedAt)
     this.storage = record.storage
     if (new.target === S3File) Object.freeze(this)
   }
@@ -198,14 +199,16 @@ export class S3File {
 /** What a record must have and an init need not. */
 function withDefaults(init: S3FileInit): unknown {
   if (typeof init?.key !== 'string') return init
-  const { uploadedAt } = init
-  const isDate = uploadedAt instanceof Date && !Number.isNaN(uploadedAt.getTime())
   return {
     ...init,
     name: init.name ?? init.key.split('/').at(-1),
     storage: init.storage ?? 'default',
-    uploadedAt: isDate ? uploadedAt.toISOString() : uploadedAt,
+    uploadedAt: isDate(init.uploadedAt) ? null : init.uploadedAt, // As a text it would only be read again.
   }
+}
+
+function isDate(value: unknown): value is Date {
+  return value instanceof Date && !Number.isNaN(value.getTime())
 }
 
 /** Whether a file stands for a column that cannot be read, and has `raw` instead of a record. */

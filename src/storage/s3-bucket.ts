@@ -1,23 +1,21 @@
-import type { PutObjectCommand, S3Client, ServiceInputTypes, ServiceOutputTypes } from '@aws-sdk/client-s3'
+import type { S3Client, ServiceInputTypes, ServiceOutputTypes } from '@aws-sdk/client-s3'
 import { KiB } from '../core/bytes.js'
 import { StorageError } from '../core/errors.js'
 import { codeOf, publish } from '../core/events.js'
-import { BlockStream, type PartBuffer } from './part-buffer.js'
+import type { PartBuffer } from './part-buffer.js'
 import { attemptsOf, storageErrorOf, withoutSecrets } from './s3-errors.js'
+import { type HttpRequest, requestHooks, type S3Command, S3Request } from './s3-request.js'
 
-export type S3Command<Input extends ServiceInputTypes, Output extends ServiceOutputTypes> = Parameters<
-  typeof S3Client.prototype.send<Input, Output>
->[0]
+export type { S3Command }
 
 /** A request may take so much longer for its body. */
 const slowestBytesPerSecond = 64 * KiB
 
-/** How long a cancelled request is heard out. */
-const hearOutMs = 5_000
-
 export interface BucketSettings {
   requestTimeoutSeconds: number
   unsignedPayload: 'tls' | 'always'
+  /** Whether nobody else has a say in the client's middleware, so that it can be kept from one request to the next. */
+  ownsClient: boolean
 }
 
 interface RequestOptions {
@@ -25,7 +23,6 @@ interface RequestOptions {
   operation: string
   key?: string | undefined
   signal?: AbortSignal | undefined
-  bodyBytes?: number
 }
 
 /** One bucket of one client: sends commands and puts their errors into this package's words. */
@@ -37,13 +34,20 @@ export class S3Bucket {
 
   readonly #timeoutSeconds: number
   readonly #unsignedPayload: 'tls' | 'always'
+  readonly #ownsClient: boolean
   #signsBodies = false
 
-  constructor(client: S3Client, name: string, { requestTimeoutSeconds, unsignedPayload }: BucketSettings) {
+  constructor(
+    client: S3Client,
+    name: string,
+    { requestTimeoutSeconds, unsignedPayload, ownsClient }: BucketSettings,
+  ) {
     this.client = client
     this.name = name
     this.#timeoutSeconds = requestTimeoutSeconds
     this.#unsignedPayload = unsignedPayload
+    this.#ownsClient = ownsClient
+    if (ownsClient) client.middlewareStack.use(requestHooks)
   }
 
   /**
@@ -52,57 +56,11 @@ export class S3Bucket {
    *
    * @throws StorageError; the signal's reason when it aborted the request.
    */
-  async send<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+  send<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
     command: S3Command<Input, Output>,
-    { operation, key, signal, bodyBytes = 0 }: RequestOptions,
+    options: RequestOptions,
   ): Promise<Output> {
-    const seconds = this.#timeoutSeconds + Math.ceil(bodyBytes / slowestBytesPerSecond)
-    const stop = new AbortController()
-    let isLate = false
-    // Until the answer only: the body of a GET may take as long as whoever reads it.
-    const timer = setTimeout(() => {
-      isLate = true
-      stop.abort()
-    }, seconds * 1000)
-    const onAbort = () => stop.abort()
-    signal?.addEventListener('abort', onAbort, { once: true })
-    if (signal?.aborted) onAbort()
-    let attempts = 0
-    try {
-      const output = await this.client.send(command, { abortSignal: stop.signal })
-      attempts = attemptsOf(output)
-      this.#tellOfRetries(output, { operation, key }, null)
-      return output
-    } catch (error) {
-      signal?.throwIfAborted()
-      const context = { operation, bucket: this.name, key }
-      const failure = isLate
-        ? new StorageError(
-            'storage-unreachable',
-            `S3 did not answer ${operation} in bucket '${this.name}' within ${seconds} seconds`,
-            { cause: withoutSecrets(error), context },
-          )
-        : storageErrorOf(error, context)
-      this.#tellOfRetries(error, { operation, key }, failure)
-      throw failure
-    } finally {
-      clearTimeout(timer)
-      signal?.removeEventListener('abort', onAbort)
-      // A try that was answered early may still be sending, from memory that is given back now.
-      if (bodyBytes > 0 && attempts !== 1) stop.abort()
-    }
-  }
-
-  #tellOfRetries(outcome: unknown, { operation, key }: RequestOptions, failure: Error | null): void {
-    const attempts = attemptsOf(outcome)
-    if (attempts === 1) return
-    publish('retry', () => ({
-      bucket: this.name,
-      operation,
-      key: key ?? null,
-      attempts,
-      errorCode: codeOf(failure),
-    }))
+    return this.#send(command, undefined, options)
   }
 
   /**
@@ -125,59 +83,65 @@ export class S3Bucket {
    * The header `Expect: 100-continue` is left out: for its sake the SDK opens a connection for each request, and what it
    * can save is one part at the most.
    */
-  async sendWithBody<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+  sendWithBody<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
     command: S3Command<Input, Output>,
     part: PartBuffer,
     options: RequestOptions,
   ): Promise<Output> {
-    const { signal } = options
-    const cancel = signal === undefined ? undefined : new AbortController()
-    const stop = () => cancel?.abort(signal?.reason)
-    let body: Buffer | BlockStream | undefined
-    let deadline: NodeJS.Timeout | undefined
-    const onAbort = () => {
-      if (body === undefined || (body instanceof BlockStream && !body.isTaken)) stop()
-      else deadline = setTimeout(stop, hearOutMs)
+    return this.#send(command, part, options)
+  }
+
+  async #send<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+    command: S3Command<Input, Output>,
+    part: PartBuffer | undefined,
+    { operation, key, signal }: RequestOptions,
+  ): Promise<Output> {
+    const seconds = this.#timeoutSeconds + Math.ceil((part?.length ?? 0) / slowestBytesPerSecond)
+    const onBuilt = (built: HttpRequest) => {
+      if (part !== undefined) this.#describeBody(built, part)
     }
-    signal?.addEventListener('abort', onAbort, { once: true })
-    const { middlewareStack } = command as unknown as PutObjectCommand
-    middlewareStack.add(
-      (next) => (args) => {
-        const { protocol, headers } = args.request as HttpRequest
-        this.#signsBodies =
-          this.#unsignedPayload === 'tls' && (protocol !== 'https:' || part.crc === undefined)
-        headers['x-amz-content-sha256'] = this.#signsBodies ? part.sha256() : 'UNSIGNED-PAYLOAD'
-        delete headers.Expect
-        return next(args)
-      },
-      { step: 'build', priority: 'low', name: 'describeBody' },
-    )
-    middlewareStack.add(
-      (next) => async (args) => {
-        if (signal?.aborted) stop() // No other try.
-        const request = args.request as HttpRequest
-        body = part.body()
-        request.body = body
-        try {
-          return await next(args)
-        } finally {
-          delete request.body // Whoever tries again must find none, or takes it for a stream that is used up.
-        }
-      },
-      { step: 'deserialize', priority: 'low', name: 'attachBody' },
-    )
+    const request = new S3Request(this.client, { seconds, signal, part, onBuilt })
+    if (!this.#ownsClient)
+      (command as unknown as Pick<S3Client, 'middlewareStack'>).middlewareStack.use(requestHooks)
+    let attempts = 0
     try {
-      return await this.send(command, { ...options, signal: cancel?.signal, bodyBytes: part.length })
+      const output = await request.send(command, ...(this.#ownsClient ? [] : [{}]))
+      attempts = attemptsOf(output)
+      this.#tellOfRetries(output, { operation, key }, null)
+      return output
+    } catch (error) {
+      if (request.isCancelled) throw signal?.reason
+      const context = { operation, bucket: this.name, key }
+      const failure = request.isLate
+        ? new StorageError(
+            'storage-unreachable',
+            `S3 did not answer ${operation} in bucket '${this.name}' within ${seconds} seconds`,
+            { cause: withoutSecrets(error), context },
+          )
+        : storageErrorOf(error, context)
+      this.#tellOfRetries(error, { operation, key }, failure)
+      throw failure
     } finally {
-      clearTimeout(deadline)
-      signal?.removeEventListener('abort', onAbort)
+      // A try that was answered early may still be sending, from memory that is given back now.
+      if (part !== undefined && attempts !== 1) request.end()
     }
   }
-}
 
-/** A request as the SDK builds it, as far as it is touched here. */
-interface HttpRequest {
-  protocol?: string
-  headers: Record<string, string>
-  body?: unknown
+  #describeBody({ protocol, headers }: HttpRequest, part: PartBuffer): void {
+    this.#signsBodies = this.#unsignedPayload === 'tls' && (protocol !== 'https:' || part.crc === undefined)
+    headers['x-amz-content-sha256'] = this.#signsBodies ? part.sha256() : 'UNSIGNED-PAYLOAD'
+    delete headers.Expect
+  }
+
+  #tellOfRetries(outcome: unknown, { operation, key }: RequestOptions, failure: Error | null): void {
+    const attempts = attemptsOf(outcome)
+    if (attempts === 1) return
+    publish('retry', () => ({
+      bucket: this.name,
+      operation,
+      key: key ?? null,
+      attempts,
+      errorCode: codeOf(failure),
+    }))
+  }
 }

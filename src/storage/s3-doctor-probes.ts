@@ -24,7 +24,11 @@ export class S3Probes {
   #hasUnheardUploads = false
 
   constructor({ client, name }: S3Bucket, prefix: string, signal: AbortSignal) {
-    this.bucket = new S3Bucket(client, name, { requestTimeoutSeconds, unsignedPayload: 'tls' })
+    this.bucket = new S3Bucket(client, name, {
+      requestTimeoutSeconds,
+      unsignedPayload: 'tls',
+      ownsClient: false,
+    })
     this.prefix = prefix
     this.signal = signal
   }

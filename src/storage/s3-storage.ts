@@ -6,7 +6,7 @@ import {
   GetObjectCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
-  S3Client,
+  type S3Client,
   type S3ClientConfig,
 } from '@aws-sdk/client-s3'
 import { MiB } from '../core/bytes.js'
@@ -31,11 +31,11 @@ import { checkOptions, option } from '../core/options.js'
 import { maxUrlSeconds } from '../core/s3-file.js'
 import { maxPartBytes, minPartBytes } from './part-plan.js'
 import { S3Bucket } from './s3-bucket.js'
+import { createClient } from './s3-client.js'
 import { copyInParts, copySource, largestSimpleCopyBytes } from './s3-copy.js'
 import { diagnoseS3 } from './s3-doctor.js'
 import { abortUpload, listUploads } from './s3-multipart-uploads.js'
 import { wholeChecksum } from './s3-object.js'
-import { SigningHash } from './s3-signing-hash.js'
 import { S3Upload, type S3UploadSettings } from './s3-upload.js'
 import { S3UrlSigner, type SignFunction } from './s3-url-signer.js'
 
@@ -118,9 +118,6 @@ const urlChecks = {
   inlineTypes: inlineTypesProblem,
 }
 
-/** Connections of one client: the SDK's own 50 would make small files wait for the parts of large ones. */
-const maxSockets = 200
-
 // Amazon S3 API Reference, DeleteObjects.
 const maxKeysPerDelete = 1000
 
@@ -156,10 +153,11 @@ export class S3Storage implements FileStorage {
       equalParts: options.equalParts ?? false,
       checksum: options.checksum ?? 'crc32',
     }
-    const client = options.client ?? new S3Client(clientConfigOf(options))
+    const client = options.client ?? createClient(options.clientConfig, options.checksum)
     this.#bucket = new S3Bucket(client, options.bucket, {
       requestTimeoutSeconds: options.requestTimeoutSeconds ?? 300,
       unsignedPayload: options.unsignedPayload ?? 'tls',
+      ownsClient: options.client === undefined,
     })
     this.#signer = new S3UrlSigner(client, options.bucket, {
       expiresInSeconds: urls.expiresInSeconds ?? 900,
@@ -333,21 +331,5 @@ export class S3Storage implements FileStorage {
     return new StorageError(code, `S3 ${what} in bucket '${this.#bucket.name}'`, {
       context: { bucket: this.#bucket.name, key },
     })
-  }
-}
-
-function clientConfigOf({ clientConfig = {}, checksum }: S3StorageOptions): S3ClientConfig {
-  return {
-    maxAttempts: 5,
-    sha256: SigningHash,
-    // A request on which nothing moves for so long is tried again, well before the storage's own time is up.
-    requestHandler: {
-      connectionTimeout: 5000,
-      socketTimeout: 30_000,
-      httpAgent: { maxSockets },
-      httpsAgent: { maxSockets },
-    },
-    ...(checksum === 'none' ? { requestChecksumCalculation: 'WHEN_REQUIRED' } : {}),
-    ...clientConfig,
   }
 }

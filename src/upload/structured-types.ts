@@ -29,12 +29,11 @@ function isTrueType(head: Buffer): boolean {
 
 /** ISO/IEC 13818-1: packets of 188 bytes, in M2TS with four more before each. */
 function isTransportStream(head: Buffer): boolean {
-  return [
-    [0, 188],
-    [4, 192],
-  ].some(([start, size]) =>
-    [0, 1, 2].every((packet) => head[(start as number) + packet * (size as number)] === 0x47),
-  )
+  return hasPackets(head, 0, 188) || hasPackets(head, 4, 192)
+}
+
+function hasPackets(head: Buffer, start: number, size: number): boolean {
+  return [0, 1, 2].every((packet) => head[start + packet * size] === 0x47)
 }
 
 /** Java classes and Mach-O for several processors begin alike: a version of 45 or more, or a few processors. */

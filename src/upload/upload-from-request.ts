@@ -49,13 +49,13 @@ export async function uploadFromRequest<Entity = unknown>(
   request: unknown,
   options: UploadRequestOptions<Entity> = {},
 ): Promise<S3File> {
-  const form = await readForm('uploadFromRequest', request, options, 1)
-  const [file] = Object.values(form.files).flat()
-  if (file === undefined) {
+  const { files } = await readForm('uploadFromRequest', request, options, 1)
+  const [first] = files
+  if (first === undefined) {
     const where = options.field === undefined ? '' : ` in field '${options.field}'`
     throw new UploadError('no-file', `the form has no file${where}`, { context: { field: options.field } })
   }
-  return file
+  return first.value as S3File
 }
 
 /**
@@ -68,7 +68,23 @@ export async function uploadFormFromRequest<Entity = unknown>(
   request: unknown,
   options: UploadRequestOptions<Entity> = {},
 ): Promise<UploadedForm> {
-  return readForm('uploadFormFromRequest', request, options, 10)
+  const { files, fields } = await readForm('uploadFormFromRequest', request, options, 10)
+  return { files: byName(files as NamedValue<S3File>[]), fields: byName(fields) }
+}
+
+interface NamedValue<Value> {
+  name: string
+  value: Value
+}
+
+function byName<Value>(values: NamedValue<Value>[]): Record<string, Value[]> {
+  // Without a prototype: a field may be named `__proto__`.
+  const named: Record<string, Value[]> = Object.create(null)
+  for (const { name, value } of values) {
+    named[name] ??= []
+    named[name].push(value)
+  }
+  return named
 }
 
 async function readForm<Entity>(
@@ -76,7 +92,7 @@ async function readForm<Entity>(
   request: unknown,
   options: UploadRequestOptions<Entity>,
   defaultFiles: number,
-): Promise<UploadedForm> {
+): Promise<{ files: NamedValue<S3File | undefined>[]; fields: NamedValue<string>[] }> {
   checkOptions(owner, options, checks)
   checkOptions(`${owner} limits`, options.limits ?? {}, formLimitChecks)
   checkPrefixQueryParam(owner, options.prefixQueryParam)
@@ -86,10 +102,8 @@ async function readForm<Entity>(
   const source = requestSourceOf(request)
 
   const session = new UploadSession(target, { request, totalBytes: source.contentLength, signal, onProgress })
-  // Without a prototype: a field may be named `__proto__`.
-  const files: Record<string, S3File[]> = Object.create(null)
-  const fields: Record<string, string[]> = Object.create(null)
-  const places: [string, S3File | undefined][] = []
+  const files: NamedValue<S3File | undefined>[] = []
+  const fields: NamedValue<string>[] = []
   const handlers = {
     onFile: async ({ field: name, filename, contentType, bytes }: FilePart) => {
       if (field !== undefined && name !== field) {
@@ -99,10 +113,10 @@ async function readForm<Entity>(
           { context: { field: name, expected: field } },
         )
       }
-      const place: [string, S3File | undefined] = [name, undefined]
-      places.push(place)
+      const file: NamedValue<S3File | undefined> = { name, value: undefined }
+      files.push(file) // Its place is that in the form, whenever it is stored.
       const atMostBytes = source.contentLength
-      place[1] = await session.store({
+      file.value = await session.store({
         field: name,
         filename,
         contentType,
@@ -112,8 +126,7 @@ async function readForm<Entity>(
       })
     },
     onField: (name: string, value: string) => {
-      fields[name] ??= []
-      fields[name].push(value)
+      fields.push({ name, value })
     },
     onReceived: (bytes: number) => session.received(bytes),
   }
@@ -128,10 +141,6 @@ async function readForm<Entity>(
     source.discard()
     source.hangUp()
     throw error
-  }
-  for (const [name, file] of places) {
-    files[name] ??= []
-    files[name].push(file as S3File)
   }
   return { files, fields }
 }

@@ -51,14 +51,14 @@ export class UploadSlots {
    *
    * @throws UploadError `too-many-uploads`; the signal's reason when it aborts first.
    */
-  take(signal: AbortSignal): Promise<void> {
+  async take(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
+    if (this.#hasRoom && this.#waiters.length === 0) this.#used++
+    else await this.#wait(signal)
+  }
+
+  #wait(signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
-      signal.throwIfAborted()
-      if (this.#hasRoom && this.#waiters.length === 0) {
-        this.#used++
-        resolve()
-        return
-      }
       if (this.#waiters.length >= this.#limits.queued) throw tooManyUploads(this.#limits)
       const leave = (reason: unknown) => {
         settle()

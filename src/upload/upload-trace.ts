@@ -33,8 +33,11 @@ export class UploadTrace {
     this.#upload.key = key
   }
 
-  part({ number, ...part }: StoredPart): void {
-    publish('upload:part', () => ({ ...this.#upload, partNumber: number, ...part }))
+  part(stored: StoredPart): void {
+    publish('upload:part', () => {
+      const { number, ...part } = stored
+      return { ...this.#upload, partNumber: number, ...part }
+    })
   }
 
   /** The object is there; whether its call succeeds is not known yet. */
