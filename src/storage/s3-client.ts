@@ -9,10 +9,12 @@ export function createClient(
   clientConfig: S3ClientConfig = {},
   checksum: 'crc32' | 'none' = 'crc32',
 ): S3Client {
+  const { followRegionRedirects, retryStrategy } = clientConfig
   const client = new S3Client({
     maxAttempts: 5,
     sha256: SigningHash,
-    cacheMiddleware: true,
+    // Requests then share a context, to which a redirect and some retry strategies write what is of one request.
+    cacheMiddleware: !followRegionRedirects && retryStrategy === undefined,
     // A request on which nothing moves for so long is tried again, well before the storage's own time is up.
     requestHandler: {
       connectionTimeout: 5000,

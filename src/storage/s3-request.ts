@@ -101,8 +101,8 @@ export class S3Request {
   async try(request: HttpRequest): Promise<{ response: unknown }> {
     this.#isTrying = true
     try {
-      this.#stop.signal.throwIfAborted()
       if (this.#options.signal?.aborted) this.end() // No other try.
+      this.#stop.signal.throwIfAborted()
       if (this.#options.part !== undefined) {
         this.#body = this.#options.part.body()
         request.body = this.#body

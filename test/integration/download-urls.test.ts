@@ -139,6 +139,7 @@ describe('a file', () => {
     const bucket = new S3Bucket(world.client, S3World.server.bucket, {
       requestTimeoutSeconds: 30,
       unsignedPayload: 'tls',
+      ownsClient: false,
     })
     const to = `${world.prefix}copy.bin`
     await copyInParts(bucket, source.key, to, (await world.storage.stat(source.key)) as ObjectStat, 5 * MiB)

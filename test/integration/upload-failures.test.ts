@@ -162,7 +162,7 @@ describe('a fault that stays', () => {
   })
 
   it('checksums that are off do not go with a client that adds its own', async () => {
-    configureStorages({ default: world.newStorage({ checksum: 'none' }) })
+    configureStorages({ default: world.newStorage({ client: world.client, checksum: 'none' }) })
     expect((await send(1000)).body.code).toBe('invalid-option')
     const config = s3ClientConfig(S3World.server, world.proxy.endpoint)
     const client = new S3Client({ ...config, requestChecksumCalculation: 'WHEN_REQUIRED' })

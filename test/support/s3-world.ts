@@ -38,7 +38,9 @@ export class S3World {
       bucket: S3World.server.bucket,
       keyPrefix: this.prefix,
       partSizeBytes: 5 * 1024 * 1024,
-      ...(options.clientConfig === undefined ? { client: this.client } : {}),
+      ...(options.client === undefined
+        ? { clientConfig: s3ClientConfig(S3World.server, this.proxy.endpoint) }
+        : {}),
       ...options,
     })
   }
