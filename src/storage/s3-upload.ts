@@ -1,9 +1,9 @@
 import { AsyncResource } from 'node:async_hooks'
-import type { Readable } from 'node:stream'
 import type { CompletedPart } from '@aws-sdk/client-s3'
 import { formatBytes } from '../core/bytes.js'
 import { isS3FileError, UploadError } from '../core/errors.js'
 import type { PutOptions, StoredObject } from '../core/file-storage.js'
+import { type Body, freeChunk } from '../core/free-chunk.js'
 import { unlessAborted } from '../core/unless-aborted.js'
 import { combineCrc32, encodeCrc32 } from './crc32.js'
 import { PartBuffer } from './part-buffer.js'
@@ -71,7 +71,7 @@ export class S3Upload {
    * Stores what the body yields. On every failing exit the parts in flight have settled, the multipart upload is
    * aborted and the memory is given back; what could not be cleaned up is named in the error's `context.leftBehind`.
    */
-  async run(body: Readable): Promise<StoredObject> {
+  async run(body: Body): Promise<StoredObject> {
     const { signal } = this.#options
     const onAbort = () => this.#stop.abort(signal?.reason)
     signal?.addEventListener('abort', onAbort, { once: true })
@@ -90,7 +90,7 @@ export class S3Upload {
   }
 
   /** Resolves when the body has ended and all of its full parts are on their way. */
-  #receive(body: Readable): Promise<void> {
+  #receive(body: Body): Promise<void> {
     return new Promise((resolve, reject) => {
       let filling = Promise.resolve()
       const settle = (error?: unknown) => {
@@ -112,16 +112,20 @@ export class S3Upload {
       const onData = (chunk: Buffer) => {
         try {
           const taken = this.#fill(chunk)
-          if (taken === chunk.length) return
-          filling = fillWhenPossible(chunk.subarray(taken))
+          if (taken === chunk.length) {
+            body[freeChunk]?.(chunk)
+            return
+          }
+          filling = fillWhenPossible(chunk, taken)
           filling.catch(settle)
         } catch (error) {
           settle(error)
         }
       }
-      const fillWhenPossible = async (chunk: Buffer) => {
+      const fillWhenPossible = async (chunk: Buffer, taken: number) => {
         body.pause()
-        for (let rest = chunk; rest.length > 0; rest = rest.subarray(this.#fill(rest))) await this.#makeRoom()
+        for (let at = taken; at < chunk.length; at += this.#fill(chunk.subarray(at))) await this.#makeRoom()
+        body[freeChunk]?.(chunk)
         body.resume()
       }
       if (body.destroyed) {

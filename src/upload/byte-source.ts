@@ -22,6 +22,8 @@ export interface ByteSource {
   resume(): void
   /** Nothing more is wanted. */
   destroy(error: Error | undefined): void
+  /** The sink, and whoever it passed a chunk to, needs it no more. */
+  freeChunk(chunk: Buffer): void
 }
 
 /** A stream of bytes, or of objects that are views of bytes or text. */
@@ -72,6 +74,10 @@ export class ReadableSource implements ByteSource {
 
   destroy(error: Error | undefined): void {
     this.#stream.destroy(error)
+  }
+
+  freeChunk(): void {
+    // It is the application's stream, and so may its chunks be.
   }
 }
 

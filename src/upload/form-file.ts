@@ -6,6 +6,7 @@ export interface FormFlow {
   hold: () => void
   release: () => void
   fail: (error: unknown) => void
+  freeChunk: (chunk: Buffer) => void
 }
 
 /** A file of a form, of which some has come: it holds back the whole form when it is paused. */
@@ -34,6 +35,10 @@ export class FormFile implements ByteSource {
   destroy(error: Error | undefined): void {
     if (error !== undefined) this.#flow.fail(error)
     else this.#flow.release()
+  }
+
+  freeChunk(chunk: Buffer): void {
+    this.#flow.freeChunk(chunk)
   }
 
   write(chunk: Buffer): void {

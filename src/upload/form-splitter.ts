@@ -83,9 +83,13 @@ export class FormSplitter {
 
   #toBoundary(bytes: Buffer): Buffer | undefined {
     const at = bytes.indexOf(this.#boundary)
-    const end = at < 0 ? bytes.length - this.#startOfBoundary(bytes) : at
-    this.#take(bytes.subarray(0, end))
-    if (at < 0) return this.#keep(bytes.subarray(end))
+    if (at < 0) {
+      const end = bytes.length - this.#startOfBoundary(bytes)
+      this.#keep(bytes.subarray(end)) // Before the rest is taken: then nothing of a chunk may be left to look at.
+      this.#take(bytes.subarray(0, end))
+      return undefined
+    }
+    this.#take(bytes.subarray(0, at))
     this.#endPart()
     return bytes.subarray(at + this.#boundary.length)
   }

@@ -72,6 +72,7 @@ class MultipartReader {
     hold: () => this.#hold(),
     release: () => this.#release(),
     fail: (error: unknown) => this.#fail(error),
+    freeChunk: (chunk: Buffer) => this.#source.freeChunk(chunk),
   }
   readonly #tasks: Promise<void>[] = []
   #unwatch = () => {}

@@ -8,6 +8,7 @@ import {
   type FilePolicy,
   type IncomingFile,
 } from '../core/file-policy.js'
+import { freeChunk } from '../core/free-chunk.js'
 import type { ByteSink, ByteSource } from './byte-source.js'
 import { sniffedBytes } from './media-type.js'
 
@@ -72,6 +73,11 @@ export class UploadGate extends Readable implements ByteSink {
 
   override _read(): void {
     this.#source.resume()
+  }
+
+  /** What a storage has copied, unless somebody else listens to what passes here. */
+  [freeChunk](chunk: Buffer): void {
+    if (this.listenerCount('data') === 1) this.#source.freeChunk(chunk)
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {

@@ -14,6 +14,7 @@ function sourceOf(body: Readable) {
     watch: () => () => undefined,
     discard: () => undefined,
     hangUp: () => undefined,
+    freeChunk: () => undefined,
   }
 }
 
