@@ -4,7 +4,7 @@ import type { EmbeddedMetadata } from 'typeorm/metadata/EmbeddedMetadata.js'
 import { ConfigurationError, isS3FileError } from '../core/errors.js'
 import { type FileField, fieldOfTransformer } from '../core/file-field.js'
 import { recordProperties } from '../core/file-record.js'
-import { isS3File, isUnreadable, S3File } from '../core/s3-file.js'
+import { isS3File, isUnreadable, S3File, type S3FileInit } from '../core/s3-file.js'
 import { sharedState } from '../core/shared-state.js'
 import { UnreadableS3File } from '../core/unreadable-s3-file.js'
 
@@ -164,11 +164,10 @@ function recordOf(holder: Holder, property: string): Record<string, unknown> {
 function fileOf(record: Record<string, unknown>, field: FileField): S3File | null {
   if (record.key === null) return null
   try {
-    const file = new S3File({
-      ...(record as unknown as ConstructorParameters<typeof S3File>[0]),
-      storage: (record.storage ?? field.rules.storage ?? 'default') as string,
-    })
-    if (recordProperties.some((part) => !(part in record))) {
+    const { storage = null } = record
+    const init = storage === null ? { ...record, storage: field.rules.storage ?? 'default' } : record
+    const file = new S3File(init as unknown as S3FileInit)
+    if (Object.keys(record).length < recordProperties.length) {
       unread.set(file, new Set(recordProperties.filter((part) => !(part in record))))
     }
     return file
