@@ -113,6 +113,7 @@ export class FaultProxy {
       const { hostname, port } = this.#target
       const { method, url: path, headers } = request
       const upstream = sendRequest({ hostname, port, method, path, headers }).end(body)
+      upstream.on('error', () => undefined) // Also after the answer: a server may give it, and go, before it has all.
       const [answer] = await once(upstream, 'response')
       return {
         status: answer.statusCode,

@@ -45,9 +45,12 @@ export function newDataSource(url, options = {}) {
 }
 
 /** A client that does not wait long before it tries again: a process lives for less than half a second here. */
-export function newS3Client(endpoint, options = {}) {
-  return new S3Client({
-    ...options,
+export function newS3Client(endpoint) {
+  return new S3Client(s3ClientConfig(endpoint))
+}
+
+export function s3ClientConfig(endpoint) {
+  return {
     endpoint,
     region: 'us-east-1',
     forcePathStyle: true,
@@ -56,7 +59,7 @@ export function newS3Client(endpoint, options = {}) {
       secretAccessKey: process.env.AWS_SECRET_ACCESS_KEY,
     },
     retryStrategy: impatientRetries(3),
-  })
+  }
 }
 
 function impatientRetries(attempts) {

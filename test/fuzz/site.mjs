@@ -1,20 +1,19 @@
 // The application under test, in a process of its own: takes forms, and tells its parent what became of each.
 import { Agent, createServer } from 'node:http'
-import { S3Client } from '@aws-sdk/client-s3'
 import { configureStorages, isS3FileError, S3Storage, uploadFormFromRequest } from '../../dist/esm/index.js'
 import { observe } from './observed.mjs'
 
 const { endpoint, bucket, credentials, idleTimeoutSeconds } = JSON.parse(process.env.SITE_SETTINGS)
 const agent = new Agent({ keepAlive: true })
-const client = new S3Client({
+const clientConfig = {
   endpoint,
   region: 'us-east-1',
   forcePathStyle: true,
   credentials,
   requestHandler: { httpAgent: agent },
-})
+}
 const partSizeBytes = 5 * 1024 * 1024
-configureStorages({ default: new S3Storage({ bucket, client, partSizeBytes, keyPrefix: 'forms' }) })
+configureStorages({ default: new S3Storage({ bucket, clientConfig, partSizeBytes, keyPrefix: 'forms' }) })
 
 const server = createServer(async (request, response) => {
   const id = Number(new URL(request.url, 'http://site').searchParams.get('case'))

@@ -9,7 +9,7 @@ import {
   setPartMemoryLimit,
   uploadFromRequest,
 } from '../../dist/esm/index.js'
-import { newDataSource, newS3Client, Paper } from '../crash/world.mjs'
+import { newDataSource, Paper, s3ClientConfig } from '../crash/world.mjs'
 import { observe } from '../fuzz/observed.mjs'
 
 const MiB = 1024 * 1024
@@ -20,9 +20,13 @@ class OnPurpose extends Error {}
 
 const { endpoint, bucket, keyPrefix, databaseUrl } = JSON.parse(process.env.SITE_SETTINGS)
 const agent = new Agent({ keepAlive: true })
-const client = newS3Client(endpoint, { requestHandler: { httpAgent: agent } })
+const clientConfig = {
+  ...s3ClientConfig(endpoint),
+  requestHandler: { httpAgent: agent },
+  cacheMiddleware: true, // As without a retry strategy.
+}
 setPartMemoryLimit(16 * MiB) // Less than all want at times.
-configureStorages({ default: new S3Storage({ bucket, client, keyPrefix, partSizeBytes: 5 * MiB }) })
+configureStorages({ default: new S3Storage({ bucket, clientConfig, keyPrefix, partSizeBytes: 5 * MiB }) })
 const dataSource = newDataSource(databaseUrl, {
   poolSize: connections,
   extra: { idleTimeoutMillis: 0 }, // So that their number does not change.
