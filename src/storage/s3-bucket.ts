@@ -23,6 +23,11 @@ interface RequestOptions {
   operation: string
   key?: string | undefined
   signal?: AbortSignal | undefined
+  /**
+   * What the body is: sent block by block, anew with each try. The SDK does not see it and so neither copies nor hashes it,
+   * and takes it for one that can be sent again.
+   */
+  part?: PartBuffer
 }
 
 /** One bucket of one client: sends commands and puts their errors into this package's words. */
@@ -51,19 +56,6 @@ export class S3Bucket {
   }
 
   /**
-   * Sends a command and bounds the time it takes, whatever the client's own settings: a store that falls silent fails
-   * the request, it does not hang it.
-   *
-   * @throws StorageError; the signal's reason when it aborted the request.
-   */
-  send<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
-    command: S3Command<Input, Output>,
-    options: RequestOptions,
-  ): Promise<Output> {
-    return this.#send(command, undefined, options)
-  }
-
-  /**
    * Whether the bytes of a body are hashed for the signature. Over TLS they are not, where a CRC-32 goes with them: TLS
    * protects them from change on their way, and the hash costs about a second of CPU per GB. Known once a request
    * with a body was sent.
@@ -73,28 +65,18 @@ export class S3Bucket {
   }
 
   /**
-   * As `send`, for a command whose body is a part: sent block by block, anew with each try. The SDK does not see the
-   * body and so neither copies nor hashes it, and takes it for one that can be sent again.
+   * Sends a command and bounds the time it takes, whatever the client's own settings: a store that falls silent fails
+   * the request, it does not hang it.
    *
-   * A signal cancels the request as long as some of the body is still here. After that S3 may take the part whether or
-   * not somebody waits for the answer, so it is waited for, for at most five seconds: what comes next, such as an abort
+   * A signal cancels the request as long as some of a part is still here. After that S3 may take it whether or not
+   * somebody waits for the answer, so it is waited for, for at most five seconds: what comes next, such as an abort
    * of the upload, must come after it.
    *
-   * The header `Expect: 100-continue` is left out: for its sake the SDK opens a connection for each request, and what it
-   * can save is one part at the most.
+   * @throws StorageError; the signal's reason when it aborted the request.
    */
-  sendWithBody<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+  async send<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
     command: S3Command<Input, Output>,
-    part: PartBuffer,
-    options: RequestOptions,
-  ): Promise<Output> {
-    return this.#send(command, part, options)
-  }
-
-  async #send<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
-    command: S3Command<Input, Output>,
-    part: PartBuffer | undefined,
-    { operation, key, signal }: RequestOptions,
+    { operation, key, signal, part }: RequestOptions,
   ): Promise<Output> {
     const seconds = this.#timeoutSeconds + Math.ceil((part?.length ?? 0) / slowestBytesPerSecond)
     const onBuilt = (built: HttpRequest) => {
@@ -127,6 +109,10 @@ export class S3Bucket {
     }
   }
 
+  /**
+   * The header `Expect: 100-continue` is left out: for its sake the SDK opens a connection for each request, and what it
+   * can save is one part at the most.
+   */
   #describeBody({ protocol, headers }: HttpRequest, part: PartBuffer): void {
     this.#signsBodies = this.#unsignedPayload === 'tls' && (protocol !== 'https:' || part.crc === undefined)
     headers['x-amz-content-sha256'] = this.#signsBodies ? part.sha256() : 'UNSIGNED-PAYLOAD'

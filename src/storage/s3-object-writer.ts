@@ -66,7 +66,7 @@ export class S3ObjectWriter {
   async put(part: PartBuffer): Promise<WriteAnswer> {
     const checksum = encoded(part)
     const answer = await this.#write(part, (condition) =>
-      this.#bucket.sendWithBody(
+      this.#bucket.send(
         new PutObjectCommand({
           ...this.#target,
           ContentLength: part.length,
@@ -74,8 +74,7 @@ export class S3ObjectWriter {
           ...objectInput(this.#options),
           ...condition,
         }),
-        part,
-        this.#operation('PutObject'),
+        this.#operation('PutObject', { part }),
       ),
     )
     this.#checkAnswer('PutObject', answer.ChecksumCRC32, checksum)
@@ -145,7 +144,7 @@ export class S3ObjectWriter {
   ): Promise<{ sent: CompletedPart; attempts: number }> {
     const checksum = encoded(part)
     this.#unansweredParts++
-    const answer = await this.#bucket.sendWithBody(
+    const answer = await this.#bucket.send(
       new UploadPartCommand({
         ...this.#target,
         UploadId,
@@ -153,8 +152,7 @@ export class S3ObjectWriter {
         ContentLength: part.length,
         ChecksumCRC32: checksum,
       }),
-      part,
-      this.#operation('UploadPart', { signal }),
+      this.#operation('UploadPart', { signal, part }),
     )
     this.#unansweredParts--
     const { ETag, ChecksumCRC32 } = answer

@@ -15,11 +15,11 @@ export interface HttpRequest {
 interface RequestOptions {
   /** How long it may take, all tries together. */
   seconds: number
-  signal: AbortSignal | undefined
+  signal?: AbortSignal | undefined
   /** Sent as the body, anew with each try. */
-  part: PartBuffer | undefined
+  part?: PartBuffer | undefined
   /** Called with the built request, before it is signed. */
-  onBuilt: (request: HttpRequest) => void
+  onBuilt?: (request: HttpRequest) => void
 }
 
 /** How long a cancelled request whose body is sent is heard out. */
@@ -34,7 +34,7 @@ const owner = Symbol('S3Request')
  */
 export class S3Request {
   readonly #client: S3Client
-  readonly #options: RequestOptions
+  #options: RequestOptions
   readonly #stop = new AbortController()
   #body: Buffer | BlockStream | undefined
   #isTrying = false
@@ -78,12 +78,15 @@ export class S3Request {
       this.#reject = reject
       if (signal?.aborted) onAbort()
       signal?.addEventListener('abort', onAbort, { once: true })
-      this.#client.send(command, ...sdkOptions).then(resolve, reject)
+      Promise.resolve(this.#client.send(command, ...sdkOptions)).then(resolve, reject)
     })
     return sent.finally(() => {
       clearTimeout(timer)
       clearTimeout(hearingOut)
       signal?.removeEventListener('abort', onAbort)
+      // The middleware that the SDK keeps has the first command, and with it this.
+      this.#options = { seconds }
+      this.#body = undefined
     })
   }
 
@@ -94,7 +97,7 @@ export class S3Request {
   }
 
   built(request: HttpRequest): void {
-    this.#options.onBuilt(request)
+    this.#options.onBuilt?.(request)
   }
 
   /** As the SDK's own last step, but for the signal and the body. */

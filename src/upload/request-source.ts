@@ -2,6 +2,7 @@ import { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { ConfigurationError, UploadError } from '../core/errors.js'
+import { readerCounter } from './reader-counter.js'
 import { UnreadBody } from './unread-body.js'
 
 /** A request's body and what its headers say of it, whatever framework it came through. */
@@ -138,20 +139,27 @@ function fromNodeRequest(request: NodeRequest, given: unknown): RequestSource {
     watch: watchOf(request),
     discard: () => rest.letBy(),
     hangUp: () => rest.endSoon(),
-    freeChunk: isOfNodesServer(request)
-      ? (chunk) => {
-          const isAlone = chunk.buffer.byteLength === chunk.length
-          if (isAlone && request.listenerCount('data') === 1) detach(chunk.buffer as ArrayBuffer)
-        }
-      : () => undefined,
+    freeChunk: isOfNodesServer(request) ? chunkFreer(request) : () => undefined,
   }
 }
 
-/** Others make such requests too, out of bytes that are somebody's; what Node's server reads is nobody's yet. */
+/**
+ * Others make such requests too, or put something into them, out of bytes that are somebody's; what Node's server has
+ * read is nobody's yet.
+ */
 function isOfNodesServer(request: NodeRequest): boolean {
-  return (
-    request instanceof IncomingMessage && request.socket instanceof Socket && request.socket.bytesRead > 0
+  if (!(request instanceof IncomingMessage && request.socket instanceof Socket)) return false
+  const isAsMade = (['emit', 'on', 'push', 'read'] as const).every(
+    (name) => request[name] === IncomingMessage.prototype[name],
   )
+  return isAsMade && request.socket.bytesRead > 0
+}
+
+function chunkFreer(request: NodeRequest): RequestSource['freeChunk'] {
+  const countReaders = readerCounter(request)
+  return ({ buffer, length }) => {
+    if (buffer.byteLength === length && countReaders() === 1) detach(buffer as ArrayBuffer)
+  }
 }
 
 /** Not before Node 22; there the garbage collector has to do. */

@@ -11,6 +11,7 @@ import {
 import { freeChunk } from '../core/free-chunk.js'
 import type { ByteSink, ByteSource } from './byte-source.js'
 import { sniffedBytes } from './media-type.js'
+import { readerCounter } from './reader-counter.js'
 
 export interface GateRules {
   policies: readonly FilePolicy[]
@@ -36,6 +37,7 @@ export class UploadGate extends Readable implements ByteSink {
   readonly #rules: GateRules
   /** The least of all upper limits. */
   readonly #mostBytes: number
+  readonly #countReaders = readerCounter(this)
   #bytes = 0
   #hasEnded = false
   /** What has come of the bytes that somebody waits for. */
@@ -75,9 +77,9 @@ export class UploadGate extends Readable implements ByteSink {
     this.#source.resume()
   }
 
-  /** What a storage has copied, unless somebody else listens to what passes here. */
+  /** What a storage has copied, unless somebody else has ever read here. */
   [freeChunk](chunk: Buffer): void {
-    if (this.listenerCount('data') === 1) this.#source.freeChunk(chunk)
+    if (this.#countReaders() === 1) this.#source.freeChunk(chunk)
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {

@@ -8,9 +8,6 @@ import { S3ObjectWriter } from '../../src/storage/s3-object-writer.ts'
 const bucket = {
   name: 'bucket',
   knowsIfNoneMatch: true,
-  sendWithBody(this: S3Bucket, command: never, _part: object, options: { operation: string }) {
-    return this.send(command, options)
-  },
   send: async (_command: object, { operation }: { operation: string }) => {
     if (operation === 'HeadObject') return { ContentLength: 5, ETag: '"theirs"' }
     throw new StorageError('key-taken', 'taken', {

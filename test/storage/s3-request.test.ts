@@ -1,6 +1,8 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { DeleteObjectCommand, PutObjectCommand, S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
 import { afterEach, describe, expect, it } from 'vitest'
 import { PartBuffer } from '../../src/storage/part-buffer.ts'
@@ -48,11 +50,10 @@ function partOf(text: string): PartBuffer {
 }
 
 const put = (bucket: S3Bucket, text: string) =>
-  bucket.sendWithBody(
-    new PutObjectCommand({ Bucket: 'b', Key: text.slice(0, 5), ContentLength: text.length }),
-    partOf(text),
-    { operation: 'PutObject' },
-  )
+  bucket.send(new PutObjectCommand({ Bucket: 'b', Key: text.slice(0, 5), ContentLength: text.length }), {
+    operation: 'PutObject',
+    part: partOf(text),
+  })
 
 const token = (count: number, delay: number) => ({ getRetryCount: () => count, getRetryDelay: () => delay })
 const oneMinuteApart: S3ClientConfig['retryStrategy'] = {
@@ -118,6 +119,24 @@ describe.each(kinds)('a request through %s', (_kind, bucketFor) => {
     await expect(sent).rejects.toBe(reason)
     expect(requests).toHaveLength(0)
   })
+})
+
+it('is not kept when it has ended, nor is its part, by a client that keeps its middleware', async () => {
+  setFlagsFromString('--expose-gc')
+  const collectGarbage = runInNewContext('gc') as () => void
+  const { config } = await store()
+  const bucket = bucketOf(createClient(config), true)
+  const send = async () => {
+    const part = partOf('x'.repeat(200_000))
+    const command = new PutObjectCommand({ Bucket: 'b', Key: 'k', ContentLength: part.length })
+    await bucket.send(command, { operation: 'PutObject', part })
+    return new WeakRef(part)
+  }
+  const part = await send()
+  await new Promise((resolve) => setTimeout(resolve, 10)) // A WeakRef holds until the turn is over.
+  collectGarbage()
+  expect(part.deref()).toBeUndefined()
+  await put(bucket, 'still works')
 })
 
 describe('a client that was given', () => {
