@@ -28,6 +28,8 @@ interface RequestOptions {
    * and takes it for one that can be sent again.
    */
   part?: PartBuffer
+  /** Called when all of the part was sent and no answer came: the store may take it yet, whatever comes of other tries. */
+  onUnheard?: () => void
 }
 
 /** One bucket of one client: sends commands and puts their errors into this package's words. */
@@ -76,13 +78,13 @@ export class S3Bucket {
    */
   async send<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
     command: S3Command<Input, Output>,
-    { operation, key, signal, part }: RequestOptions,
+    { operation, key, signal, part, onUnheard }: RequestOptions,
   ): Promise<Output> {
     const seconds = this.#timeoutSeconds + Math.ceil((part?.length ?? 0) / slowestBytesPerSecond)
     const onBuilt = (built: HttpRequest) => {
       if (part !== undefined) this.#describeBody(built, part)
     }
-    const request = new S3Request(this.client, { seconds, signal, part, onBuilt })
+    const request = new S3Request(this.client, { seconds, signal, part, onBuilt, onUnheard })
     if (!this.#ownsClient)
       (command as unknown as Pick<S3Client, 'middlewareStack'>).middlewareStack.use(requestHooks)
     let attempts = 0

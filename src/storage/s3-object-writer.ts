@@ -37,6 +37,7 @@ export class S3ObjectWriter {
   /** Whether a request that makes the object was sent, and was not surely refused. */
   #mayHaveStored = false
   #hasUnheardUploads = false
+  #hasUnheardParts = false
   /** Part requests that have not, or not well, ended. */
   #unansweredParts = 0
 
@@ -106,6 +107,11 @@ export class S3ObjectWriter {
     return created.UploadId
   }
 
+  /** Whether the store may still take a part, and so bring back an upload that was aborted. */
+  get hasUnheardParts(): boolean {
+    return this.#hasUnheardParts
+  }
+
   /** Whether there may be multipart uploads under the key whose id nobody has heard. */
   get hasUnheardUploads(): boolean {
     return this.#hasUnheardUploads
@@ -152,7 +158,13 @@ export class S3ObjectWriter {
         ContentLength: part.length,
         ChecksumCRC32: checksum,
       }),
-      this.#operation('UploadPart', { signal, part }),
+      this.#operation('UploadPart', {
+        signal,
+        part,
+        onUnheard: () => {
+          this.#hasUnheardParts = true
+        },
+      }),
     )
     this.#unansweredParts--
     const { ETag, ChecksumCRC32 } = answer

@@ -20,6 +20,8 @@ interface RequestOptions {
   part?: PartBuffer | undefined
   /** Called with the built request, before it is signed. */
   onBuilt?: (request: HttpRequest) => void
+  /** Called when all of a part was sent and no answer came: the store may take it yet. */
+  onUnheard?: (() => void) | undefined
 }
 
 /** How long a cancelled request whose body is sent is heard out. */
@@ -69,8 +71,7 @@ export class S3Request {
     }, seconds * 1000)
     let hearingOut: NodeJS.Timeout | undefined
     const onAbort = () => {
-      const isSent = this.#body !== undefined && !(this.#body instanceof BlockStream && !this.#body.isTaken)
-      if (isSent && this.#isTrying) hearingOut = setTimeout(() => this.end(), hearOutMs)
+      if (this.#isTrying && this.#isSent) hearingOut = setTimeout(() => this.end(), hearOutMs)
       else this.end()
     }
     ;(command.input as Owned)[owner] = this
@@ -96,6 +97,11 @@ export class S3Request {
     if (!this.#isTrying) this.#reject(this.#stop.signal.reason) // The SDK may be waiting for the next try.
   }
 
+  /** Whether all of the body has gone to the socket. */
+  get #isSent(): boolean {
+    return this.#body instanceof BlockStream ? this.#body.isTaken : this.#body !== undefined
+  }
+
   built(request: HttpRequest): void {
     this.#options.onBuilt?.(request)
   }
@@ -103,6 +109,7 @@ export class S3Request {
   /** As the SDK's own last step, but for the signal and the body. */
   async try(request: HttpRequest): Promise<{ response: unknown }> {
     this.#isTrying = true
+    this.#body = undefined
     try {
       if (this.#options.signal?.aborted) this.end() // No other try.
       this.#stop.signal.throwIfAborted()
@@ -113,6 +120,9 @@ export class S3Request {
       return await this.#client.config.requestHandler.handle(request as never, {
         abortSignal: this.#stop.signal,
       })
+    } catch (error) {
+      if (this.#isSent) this.#options.onUnheard?.()
+      throw error
     } finally {
       this.#isTrying = false
       // Whoever tries again must find none, or takes it for a stream that is used up.

@@ -69,7 +69,8 @@ export class S3Upload {
 
   /**
    * Stores what the body yields. On every failing exit the parts in flight have settled, the multipart upload is
-   * aborted and the memory is given back; what could not be cleaned up is named in the error's `context.leftBehind`.
+   * aborted and the memory is given back; what could not be cleaned up is named in the error's `context.leftBehind`, and
+   * in `context.mayBeLeft` what was, but may come back.
    */
   async run(body: Body): Promise<StoredObject> {
     const { signal } = this.#options
@@ -264,17 +265,23 @@ export class S3Upload {
     this.#part?.release() // Cleaning up may take as long as the store does.
     await Promise.all(this.#inFlight)
     const leftBehind: string[] = []
+    const mayBeLeft: string[] = []
     await this.#created?.catch(() => undefined) // It has failed with `error`, or after it.
     const uploadId = this.#uploadId // Without one there is nothing to abort.
-    if (uploadId !== undefined && !(await this.#writer.abort(uploadId))) {
-      leftBehind.push(`multipart upload ${uploadId} of '${this.#key}'`)
+    if (uploadId !== undefined) {
+      const isGone = await this.#writer.abort(uploadId)
+      const upload = `multipart upload ${uploadId} of '${this.#key}'`
+      if (!isGone) leftBehind.push(upload)
+      else if (this.#writer.hasUnheardParts) mayBeLeft.push(upload)
     }
     if (this.#writer.hasUnheardUploads) leftBehind.push(`multipart uploads of '${this.#key}'`)
     if (!(await this.#writer.takeBack())) leftBehind.push(`object '${this.#key}'`)
-    if (leftBehind.length === 0) return error
+    if (leftBehind.length + mayBeLeft.length === 0) return error
     const failure = isS3FileError(error) ? error : bodyFailure(error)
-    // The files of a form may share the error that ended them.
-    failure.context.leftBehind = [...((failure.context.leftBehind ?? []) as string[]), ...leftBehind]
+    for (const [name, found] of Object.entries({ leftBehind, mayBeLeft })) {
+      // The files of a form may share the error that ended them.
+      if (found.length > 0) failure.context[name] = [...((failure.context[name] ?? []) as string[]), ...found]
+    }
     return failure
   }
 }

@@ -5,7 +5,8 @@ const failuresOfStore: S3FileErrorCode[] = ['storage-busy', 'storage-failed', 's
 
 /** Whether a failed upload has left nothing. Otherwise its entry stays, and the janitor goes by it. */
 export function isSurelyGone(error: unknown): boolean {
-  return isS3FileError(error) && leftBehind(error).length === 0 && !failuresOfStore.includes(error.code)
+  if (!isS3FileError(error) || failuresOfStore.includes(error.code)) return false
+  return leftBehind(error).length === 0 && error.context.mayBeLeft === undefined
 }
 
 /** What a failed upload could not take back, as its error says. */

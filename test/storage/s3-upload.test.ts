@@ -8,6 +8,7 @@ import {
 import { Readable } from 'node:stream'
 import { afterEach, describe, expect, it } from 'vitest'
 import { MiB } from '../../src/core/bytes.ts'
+import { UploadError } from '../../src/core/errors.ts'
 import { partMemory, setPartMemoryLimit } from '../../src/storage/part-memory.ts'
 import { S3Storage } from '../../src/storage/s3-storage.ts'
 
@@ -135,6 +136,32 @@ describe('an upload that is aborted', () => {
     expect(await end).toMatchObject({ message: 'gone' })
     expect(performance.now() - abortedAt).toBeLessThan(2_000)
     expect(asked).toEqual(['POST', 'PUT', 'DELETE', 'DELETE'])
+  })
+
+  it.each([
+    [
+      'names it when the store may bring it back by a part whose answer was lost',
+      1,
+      ["multipart upload id of 'k'"],
+    ],
+    ['names nothing when all answers came', 0, undefined],
+  ])('aborts its multipart upload, and %s', async (_what, lost, mayBeLeft) => {
+    let parts = 0
+    const port = await storeThat((what, response) => {
+      if (!what.startsWith('PUT') || ++parts > lost) return false
+      response.socket?.destroy()
+      return true
+    })
+    const body = new Readable({ read() {} })
+    const put = storageAt(port, 5 * MiB).put('k', body, { isKeyUnique: true })
+    const end = put.catch((error: unknown) => error)
+    for (let pushed = 0; pushed < 11; pushed++) body.push(Buffer.alloc(MiB))
+    await until(() => parts === 2 + lost)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    body.destroy(new UploadError('client-gone', 'gone'))
+    const { context } = (await end) as UploadError
+    expect(context.mayBeLeft).toEqual(mayBeLeft)
+    expect(context).not.toHaveProperty('leftBehind')
   })
 
   it('gives its memory back before the store has answered its clean-up', async () => {
