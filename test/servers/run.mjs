@@ -8,7 +8,7 @@ const endpoints = JSON.parse(readFileSync('.servers/endpoints.json', 'utf8'))
 /** What has a store of its own, or none, says the same beside every server: once is enough. */
 const independent = [
   'test/adapters/**',
-  'test/integration/{cli,cli-doctor,events,observability,s3chunkuploader-flaws,secrets,upload-limits}.test.ts',
+  'test/integration/{cli,cli-doctor,events,free-chunks,observability,s3chunkuploader-flaws,secrets,upload-limits}.test.ts',
 ]
 /** What is about a database alone: a second store beside the same one tells nothing new. */
 const ofDatabase = [
