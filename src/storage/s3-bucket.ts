@@ -6,8 +6,6 @@ import type { PartBuffer } from './part-buffer.js'
 import { attemptsOf, storageErrorOf, withoutSecrets } from './s3-errors.js'
 import { type HttpRequest, requestHooks, type S3Command, S3Request } from './s3-request.js'
 
-export type { S3Command }
-
 /** A request may take so much longer for its body. */
 const slowestBytesPerSecond = 64 * KiB
 

@@ -8,8 +8,9 @@ import {
   type ServiceOutputTypes,
 } from '@aws-sdk/client-s3'
 import { isS3FileError, type S3FileError } from '../core/errors.js'
-import { S3Bucket, type S3Command } from './s3-bucket.js'
+import { S3Bucket } from './s3-bucket.js'
 import { abortUpload, listUploads } from './s3-multipart-uploads.js'
+import type { S3Command } from './s3-request.js'
 
 /** A check need not wait as long as an upload of the application may. */
 const requestTimeoutSeconds = 20
