@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import { ConfigurationError } from './errors.js'
+import { ConfigurationError, UploadError } from './errors.js'
 import { publish } from './events.js'
 import { type FileRecord, parseFileRecord } from './file-record.js'
 import type { FileStorage, OpenOptions, SignedUrl, UrlOptions } from './file-storage.js'
@@ -7,7 +7,7 @@ import { dispositionOf } from './inline-types.js'
 import { unknownType } from './media-types.js'
 import { checkOptions, option } from './options.js'
 import { getStorage } from './storage-registry.js'
-import { markGone } from './upload-ledger.js'
+import { type GivenUp, markGone, rowKeepers, uploadStateOf } from './upload-ledger.js'
 
 const brand = Symbol.for('typeorm-s3-file.file')
 /** What `UnreadableS3File` has besides. */
@@ -160,12 +160,33 @@ export class S3File {
     return (await this.#storage().stat(this.key)) !== null
   }
 
-  /** Deletes the object of an upload that no row refers to. The file cannot be saved any more. */
+  /**
+   * Deletes the object of an upload that no row refers to. The file cannot be saved any more, and neither can a copy of
+   * it. In a transaction that has saved the file, COMMIT is refused from then on, and the rollback deletes the object.
+   *
+   * @throws UploadError `file-saved` when a committed row refers to the object: clear or replace the row's file instead;
+   *   JournalError `journal-failed` when the database cannot tell; StorageError what the store answered.
+   */
   async discard(): Promise<void> {
-    const { entry } = markGone(this)
+    const before = uploadStateOf(this)
+    if (before?.status === 'committing') throw fileSaved(this)
+    if (before?.status === 'fresh' && before.isOffered) {
+      markGone(this)
+      return
+    }
+    const status = before?.status ?? 'saved'
+    const state = markGone(this)
+    let givenUp: GivenUp[]
+    try {
+      givenUp = await giveUp(this)
+    } catch (error) {
+      state.status = status
+      throw error
+    }
     await this.#storage().delete(this.key)
     publish('delete', () => ({ storage: this.storage, key: this.key, reason: 'discarded' }))
-    await entry?.close()
+    for (const { confirm } of givenUp) await confirm()
+    await state.entry?.close()
   }
 
   /** Whether `other` names the same object. */
@@ -194,6 +215,31 @@ export class S3File {
   #storage(): FileStorage {
     return getStorage(this.storage)
   }
+}
+
+/** Asks each database to give the object up; none has when one of them refuses. */
+async function giveUp(file: S3File): Promise<GivenUp[]> {
+  const givenUp: GivenUp[] = []
+  try {
+    for (const keeper of rowKeepers()) {
+      const own = await keeper.giveUp(file)
+      if (own === null) throw fileSaved(file)
+      givenUp.push(own)
+    }
+    return givenUp
+  } catch (error) {
+    for (const { undo } of givenUp) await undo()
+    throw error
+  }
+}
+
+function fileSaved({ name, storage, key }: S3File): UploadError {
+  return new UploadError(
+    'file-saved',
+    `'${name}' cannot be discarded: a row refers to it. To delete it, set the row's file to null, or remove the row, ` +
+      'and save',
+    { context: { storage, key } },
+  )
 }
 
 /** What a record must have and an init need not. */

@@ -1,6 +1,6 @@
 import { ConfigurationError } from './errors.js'
 import type { FileField } from './file-field.js'
-import type { ObjectRef } from './object-ref.js'
+import { type ObjectRef, refId } from './object-ref.js'
 import type { S3File } from './s3-file.js'
 import { sharedState } from './shared-state.js'
 
@@ -56,54 +56,131 @@ export function findLedger(caller: string, field: FileField | undefined): Upload
   return known[0]?.ledger
 }
 
-/** An upload of this process that no committed row refers to, as far as is known. */
-export interface FreshUpload {
-  readonly entry: LedgerEntry | undefined
-  /** Whether its object was deleted, or is about to be. */
-  isGone: boolean
+/** A database whose rows may refer to objects: `discard()` asks each one before it deletes. */
+export interface RowKeeper {
+  /**
+   * Takes an object out of the reach of every later save, unless a committed row refers to it.
+   *
+   * @returns null when a row does.
+   * @throws JournalError `journal-failed` when the database cannot be asked.
+   */
+  giveUp(object: ObjectRef): Promise<GivenUp | null>
 }
 
-const freshUploads = sharedState('fresh', () => new WeakMap<S3File, FreshUpload>())
+/** An object that no save takes any more. */
+export interface GivenUp {
+  /** The object is deleted. */
+  confirm: () => Promise<void>
+  /** The object stays after all. */
+  undo: () => Promise<void>
+}
+
+const keepers = sharedState('keepers', () => new Set<RowKeeper>())
+
+/** @returns what takes it off the list again. */
+export function registerKeeper(keeper: RowKeeper): () => void {
+  keepers.add(keeper)
+  return () => keepers.delete(keeper)
+}
+
+export function rowKeepers(): RowKeeper[] {
+  return [...keepers]
+}
+
+/** What this process knows of an object that it uploaded, or gave up, until a committed row refers to it. */
+export interface UploadState {
+  readonly entry: LedgerEntry | undefined
+  /** `committing`: COMMIT was sent for a row that refers to it. */
+  status: 'fresh' | 'committing' | 'saved' | 'gone'
+  /** Whether a statement has tried to give it to a row: from then on its transaction decides. */
+  isOffered: boolean
+}
+
+/**
+ * By object: a file may be copied, or made anew of its record. A state lives as long as a file that was asked for it,
+ * so that uploads that are never saved do not gather.
+ */
+const uploads = sharedState('uploads', () => ({
+  byFile: new WeakMap<S3File, UploadState>(),
+  byObject: new Map<string, WeakRef<UploadState>>(),
+}))
+
+const forgotten = new FinalizationRegistry<string>((id) => {
+  if (uploads.byObject.get(id)?.deref() === undefined) uploads.byObject.delete(id)
+})
 
 export function trackUpload(file: S3File, entry: LedgerEntry | undefined): void {
-  freshUploads.set(file, { entry, isGone: false })
+  remember(file, { entry, status: 'fresh', isOffered: false })
 }
 
-export function freshUploadOf(file: S3File): FreshUpload | undefined {
-  return freshUploads.get(file)
+/** What is known of the object of a file; undefined for one that a row refers to, or that comes from elsewhere. */
+export function uploadStateOf(file: S3File): UploadState | undefined {
+  let state = uploads.byFile.get(file)
+  if (state === undefined) {
+    state = uploads.byObject.get(refId(file))?.deref()
+    if (state !== undefined) uploads.byFile.set(file, state)
+  }
+  return state?.status === 'saved' ? undefined : state
 }
 
 /** Whether no committed row refers to the file yet, as far as is known. */
 export function isUpload(file: S3File): boolean {
-  return freshUploads.has(file)
+  return uploadStateOf(file) !== undefined
+}
+
+/** The transaction of a row that refers to the file is about to commit. */
+export function markCommitting(file: S3File): void {
+  const state = uploadStateOf(file)
+  if (state?.status === 'fresh') state.status = 'committing'
+}
+
+/** The transaction of a row that was offered the file is rolled back, and may be tried again. */
+export function markFresh(file: S3File): void {
+  const state = uploadStateOf(file)
+  if (state?.status !== 'committing' && state?.status !== 'fresh') return
+  state.status = 'fresh'
+  state.isOffered = false
 }
 
 /** A committed row refers to the file: from now on it is like any other. */
 export function settleUpload(file: S3File): void {
-  freshUploads.delete(file)
+  const state = uploadStateOf(file)
+  if (state === undefined) return
+  state.status = 'saved'
+  uploads.byFile.delete(file)
+  uploads.byObject.delete(refId(file))
 }
 
-/** Remembers that the object of a file is deleted, so that no row comes to refer to it. */
-export function markGone(file: S3File): FreshUpload {
-  const upload = freshUploads.get(file) ?? { entry: undefined, isGone: true }
-  upload.isGone = true
-  freshUploads.set(file, upload)
-  return upload
+/** Remembers that the object of a file is deleted, or about to be, so that no row comes to refer to it. */
+export function markGone(file: S3File): UploadState {
+  const state = uploadStateOf(file) ?? remember(file, { entry: undefined, status: 'gone', isOffered: false })
+  state.status = 'gone'
+  return state
 }
 
-/** What rows were offered. Whether they tell of it depends on an `S3FileSubscriber` being there. */
-const offers = sharedState('offers', () => ({ areWatched: false, files: new WeakSet<S3File>() }))
+function remember(file: S3File, state: UploadState): UploadState {
+  const id = refId(file)
+  uploads.byFile.set(file, state)
+  uploads.byObject.set(id, new WeakRef(state))
+  forgotten.register(state, id)
+  return state
+}
+
+/** Whether rows tell of what they are offered depends on an `S3FileSubscriber` being there. */
+const offers = sharedState('offers', () => ({ areWatched: false }))
 
 export function watchOffers(): void {
   offers.areWatched = true
 }
 
-/** A statement is about to give the file to a row. From then on its transaction decides what becomes of it. */
-export function markOffered(file: S3File): void {
-  offers.files.add(file)
+/** A statement is about to give the upload to a row, or has given it to none. */
+export function markOffered(file: S3File, isOffered = true): void {
+  const state = uploadStateOf(file)
+  if (state !== undefined) state.isOffered = isOffered
 }
 
 /** Whether it is certain that no row of this process's doing refers to the upload, or may come to. */
 export function isUnclaimed(file: S3File): boolean {
-  return offers.areWatched && freshUploads.get(file)?.isGone === false && !offers.files.has(file)
+  const state = uploadStateOf(file)
+  return offers.areWatched && state?.status === 'fresh' && !state.isOffered
 }

@@ -8,7 +8,7 @@ import { FileJournal } from './file-journal.js'
 import { dialectOf } from './file-sql.js'
 import { hasTriggers } from './installed-triggers.js'
 import { readBacklog } from './journal-backlog.js'
-import { lifecycleOf, lifecycleOfSubscriber } from './lifecycle-options.js'
+import { lifecycleOfSubscriber } from './lifecycle-options.js'
 
 /** What the file columns of one table are called in a finding, such as `Document.file`. */
 const labelOf = ({ column, propertyPath }: FileColumn) => `${column.entityMetadata.name}.${propertyPath}`
@@ -104,22 +104,14 @@ function checkSubscriber({ subscribers }: DataSource): Result {
 async function checkJournal(runner: QueryRunner): Promise<Result> {
   const { dataSource } = runner
   const journal = FileJournal.of(dataSource)
-  const { deleteAfterSeconds } = lifecycleOf(dataSource)
   if (journal === undefined) {
     const fix =
       'new DataSource({ …, entities: [ …, FileJournalEntry] }), then npx typeorm migration:generate, and a FileJanitor'
-    return deleteAfterSeconds > 0
-      ? {
-          status: 'problem',
-          message: `deleteAfterSeconds: ${deleteAfterSeconds} needs FileJournalEntry among the entities`,
-          fix,
-        }
-      : {
-          status: 'warning',
-          message:
-            'FileJournalEntry is not among the entities: a process that is killed leaves objects behind',
-          fix,
-        }
+    return {
+      status: 'warning',
+      message: 'FileJournalEntry is not among the entities: a process that is killed leaves objects behind',
+      fix,
+    }
   }
   const table = await checkTable(runner, journal.metadata, journal.metadata.columns)
   if (typeof table !== 'string' && table.status === 'problem') return table

@@ -1,6 +1,7 @@
 import type { DataSource } from 'typeorm'
 import { type ObjectRef, refId } from '../core/object-ref.js'
 import { sharedState } from '../core/shared-state.js'
+import { beforeDestroy } from './data-source-hooks.js'
 import { type Claim, FileJournal } from './file-journal.js'
 import { lifecycleOf } from './lifecycle-options.js'
 import { removeObjects } from './object-remover.js'
@@ -10,6 +11,8 @@ import { workOff } from './work-off.js'
 const batchSize = 1000
 
 const queues = sharedState('cleanup', () => new Map<DataSource, CleanupQueue>())
+
+beforeDestroy('cleanup', (dataSource) => filesSettled(dataSource))
 
 /**
  * Deletes in the background what transactions have left to delete: `save()` does not wait for S3, and no connection of

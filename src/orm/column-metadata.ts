@@ -1,12 +1,13 @@
 import type { ValueTransformer } from 'typeorm'
 import { ColumnMetadata } from 'typeorm/metadata/ColumnMetadata.js'
 import type { EmbeddedMetadata } from 'typeorm/metadata/EmbeddedMetadata.js'
-import { ConfigurationError, isS3FileError } from '../core/errors.js'
+import { isS3FileError } from '../core/errors.js'
 import { type FileField, fieldOfTransformer } from '../core/file-field.js'
 import { recordProperties } from '../core/file-record.js'
 import { isS3File, isUnreadable, S3File, type S3FileInit } from '../core/s3-file.js'
 import { sharedState } from '../core/shared-state.js'
 import { UnreadableS3File } from '../core/unreadable-s3-file.js'
+import { notAFile } from './file-value.js'
 
 /** The embedded classes behind `layout: 'columns'`, one for each field. */
 const fieldOfClass = sharedState('columns', () => new WeakMap<object, FileField>())
@@ -30,6 +31,9 @@ const partColumns = new WeakMap<ColumnMetadata, PartColumn>()
 
 /** What has been read of a row, by property, while its columns come one by one. */
 const halfRead = new WeakMap<Holder, Map<string, Record<string, unknown>>>()
+
+/** The file whose key was read last. */
+let lastRead: S3File | undefined
 
 /** What was read last: most often the next column is of the same file. */
 let reading: { holder: Holder; property: string; record: Record<string, unknown> } | undefined
@@ -78,7 +82,7 @@ export function adaptColumnMetadata(): void {
       const value: unknown = getEntityValue.call(this, entity, transform)
       if (typeof value !== 'string' || !isFileTransformer(this.transformer)) return value
       if (transform) return value === '' ? null : value
-      throw new ConfigurationError('invalid-value', `a file property takes an S3File or null, not '${value}'`)
+      throw notAFile(this.transformer[fieldOfTransformer], value)
     }
     const value = readPart(holderOf(column, entity), column, transform)
     return transform && this.transformer ? (this.transformer as ValueTransformer).to(value) : value
@@ -94,7 +98,7 @@ export function adaptColumnMetadata(): void {
   }
 }
 
-function isFileTransformer(transformer: unknown): boolean {
+function isFileTransformer(transformer: unknown): transformer is { [fieldOfTransformer]: FileField } {
   return (transformer as { [fieldOfTransformer]?: FileField } | undefined)?.[fieldOfTransformer] !== undefined
 }
 
@@ -130,11 +134,12 @@ function readPart(
   const part = (value as Holder)[name]
   if (part instanceof Part) return part.value
   // Criteria such as `delete({ file: { key } })` are plain objects; what is to be stored is not.
-  if (isS3File(value) || isForComparison || (part === undefined && hasPart(value))) return part
-  throw new ConfigurationError(
-    'invalid-value',
-    `${field.label} takes an S3File or null; plain objects, for instance from a client's JSON, are refused`,
-  )
+  if (isS3File(value)) {
+    if (name === 'key') lastRead = value
+    return part
+  }
+  if (isForComparison || (part === undefined && hasPart(value))) return part
+  throw notAFile(field, value)
 }
 
 function hasPart(value: object): boolean {
@@ -161,8 +166,21 @@ function recordOf(holder: Holder, property: string): Record<string, unknown> {
   return record
 }
 
+/**
+ * `create()`, `merge()` and `preload()` read all parts of a file and write them into another entity: it gets the same
+ * file, as it does in every other layout, and with it what is known of where the file came from.
+ */
+function isLastRead(record: Record<string, unknown>): boolean {
+  const file = lastRead
+  if (file === undefined || file.key !== record.key) return false
+  return recordProperties.every((part) =>
+    part in record ? file[part] === record[part] : unread.get(file)?.has(part) === true,
+  )
+}
+
 function fileOf(record: Record<string, unknown>, field: FileField): S3File | null {
   if (record.key === null) return null
+  if (isLastRead(record)) return lastRead as S3File
   try {
     const { storage = null } = record
     const init = storage === null ? { ...record, storage: field.rules.storage ?? 'default' } : record

@@ -1,99 +1,309 @@
 import type { DataSource, EntityMetadata, ObjectLiteral, QueryRunner } from 'typeorm'
+import type { ColumnMetadata } from 'typeorm/metadata/ColumnMetadata.js'
+import { ConfigurationError, UploadError } from '../core/errors.js'
 import { type ObjectRef, refId } from '../core/object-ref.js'
 import type { S3File } from '../core/s3-file.js'
-import { getStorage } from '../core/storage-registry.js'
-import { isUpload } from '../core/upload-ledger.js'
-import { batchesOf } from './batches.js'
-import { CleanupQueue } from './cleanup-queue.js'
-import { FileJournal, fileGone } from './file-journal.js'
-import { hasSource, holdSources, rememberSource } from './file-sources.js'
+import { isUpload, markOffered, uploadStateOf } from '../core/upload-ledger.js'
+import { changeList } from './change-list.js'
+import {
+  type FileColumn,
+  fileColumnsOf,
+  fileColumnsOfTable,
+  filesIn,
+  filesOf,
+  setFile,
+} from './file-columns.js'
+import { type AttachedEntry, assertSavable, FileJournal } from './file-journal.js'
+import { holdObjects } from './hold-objects.js'
 import { hasTriggers } from './installed-triggers.js'
+import { loadedValue, sourceOf } from './loaded-files.js'
+import { type LockedRow, lockRows } from './lock-rows.js'
+import { rowId } from './row-id.js'
+import { isSameDatabase } from './same-database.js'
 import { TransactionFiles } from './transaction-files.js'
 
-/** Requests to the store that are on their way at once. */
-const maxConcurrentLooks = 8
-
-/** What a statement has done to the files of a row. */
-export interface FileChange {
+/** A row that is about to be written by `save()` or `remove()`. */
+export interface RowWrite {
   metadata: EntityMetadata
-  /** Something with the row's primary key. */
-  entity: ObjectLiteral
-  attached: S3File[]
-  released: S3File[]
-  /** Whether the row was there before. */
-  isUpdate: boolean
+  /** What it is written from; `remove()` of a row that its parent has dropped has none. */
+  entity: ObjectLiteral | undefined
+  /** The row as TypeORM has loaded it for this; for a row that is there already. */
+  databaseEntity: ObjectLiteral | undefined
+  /** The primary key, for a row that is there already. */
+  id: ObjectLiteral | undefined
 }
 
-const pending = new WeakMap<QueryRunner, { changes: FileChange[]; written: Promise<void> }>()
+/** A row whose file columns are about to be updated. */
+export interface RowUpdate extends RowWrite {
+  entity: ObjectLiteral
+  id: ObjectLiteral
+  columns: FileColumn[]
+  /** Called with a list that is not the one that the entity held: another transaction has changed the row. */
+  onMerge: (column: FileColumn, value: unknown) => void
+}
 
 /**
- * Writes down, within the transaction, what statements have done to files. Those of one `save()` or `remove()` are told
- * in one breath, and written at once.
- *
- * @throws UploadError `file-gone`.
+ * What the statements of one `save()`, `remove()`, or of one query builder do to files. Looks before them, under locks;
+ * writes to the journal after them, in the same transaction. A runner is in a transaction all the while.
  */
-export function recordChange(runner: QueryRunner, change: FileChange): Promise<void> {
-  let batch = pending.get(runner)
-  if (batch === undefined) {
-    const changes: FileChange[] = []
-    const written = Promise.resolve().then(() => {
-      pending.delete(runner)
-      return write(runner, changes)
-    })
-    batch = { changes, written }
-    pending.set(runner, batch)
-  }
-  batch.changes.push(change)
-  return batch.written
-}
+export class FileChanges {
+  readonly #runner: QueryRunner
+  readonly #dataSource: DataSource
+  readonly #journal: FileJournal | undefined
+  /** What rows come to refer to, and by which of their tables. */
+  readonly #attached = new Map<string, { file: S3File; tables: EntityMetadata[] }>()
+  readonly #released = new Map<string, { object: ObjectRef; tables: EntityMetadata[] }>()
+  /** What the rows that are written have now: locked, so that it stays. */
+  readonly #held = new Set<string>()
+  #found: AttachedEntry[] = []
 
-async function write(runner: QueryRunner, changes: FileChange[]): Promise<void> {
-  const { dataSource } = runner
-  const journal = FileJournal.of(dataSource)
-  const attached = new Map(changes.flatMap((change) => change.attached).map((file) => [refId(file), file]))
-  const noted = new Map<string, ObjectRef>()
-  const others = new Map<string, ObjectRef>()
-  for (const { metadata, released } of changes) {
-    if (released.length === 0) continue
-    const isNoted = journal !== undefined && !(await hasTriggers(runner, metadata))
-    for (const { storage, key } of released) {
-      const id = refId({ storage, key })
-      // A file that went from one row to another was not let go.
-      if (!attached.has(id)) (isNoted ? noted : others).set(id, { storage, key })
+  constructor(runner: QueryRunner) {
+    this.#runner = runner
+    this.#dataSource = runner.dataSource
+    this.#journal = FileJournal.of(runner.dataSource)
+  }
+
+  get #files(): TransactionFiles {
+    return TransactionFiles.of(this.#runner)
+  }
+
+  /** Files that are about to come into rows that are new, or that nobody knows. */
+  insert(metadata: EntityMetadata, files: Iterable<S3File>): void {
+    for (const file of files) {
+      this.#offer(file)
+      this.#attach(metadata, file)
     }
   }
-  const moved = new Set(changes.flatMap(({ released }) => released.map(refId)))
-  const copies = changes.flatMap(({ metadata, entity, attached, isUpdate }) =>
-    attached
-      .filter((file) => !moved.has(refId(file)))
-      .map((file) => ({ file, metadata, entity, isDoubtful: isUpdate || hasSource(file) })),
-  )
-  // A record that was made by hand for a new row is taken at its word.
-  const copied = copies.filter(({ file, isDoubtful }) => !isUpload(file) && isDoubtful)
-  const loose = await holdSources(runner, copied)
-  const ids = (await journal?.record(runner.manager, [...attached.values()], [...noted.values()])) ?? []
-  // Uploads that another transaction has saved while this one waited for their entries.
-  const shared = copies.filter(({ file }) => isUpload(file) && hasSource(file))
-  await assertStored(dataSource, [...loose, ...(await holdSources(runner, shared))])
-  const files = TransactionFiles.of(runner)
-  files.release([...noted.values()].map((object, index) => ({ ...object, entryId: ids[index] })))
-  files.release([...others.values()].map((object) => ({ ...object, entryId: undefined })))
-  files.attach([...attached.values()].filter(isUpload))
-  for (const { metadata, entity, attached } of changes) rememberSource({ metadata, entity }, attached)
-}
 
-/**
- * A file that comes back into a row, out of an entity that was loaded a while ago, may have no object any more.
- *
- * @throws UploadError `file-gone`.
- */
-async function assertStored(dataSource: DataSource, files: S3File[]): Promise<void> {
-  for (const some of batchesOf(files, maxConcurrentLooks)) {
-    await Promise.all(
-      some.map(async (file) => {
-        const isLeaving = CleanupQueue.isDeleting(dataSource, file)
-        if (isLeaving || (await getStorage(file.storage).stat(file.key)) === null) throw fileGone(file)
-      }),
+  /**
+   * @throws UploadError `file-changed` when a loaded entity would release an object that it has never seen.
+   */
+  async update(rows: readonly RowUpdate[]): Promise<void> {
+    const wanted = new Set<RowUpdate>()
+    for (const row of rows) {
+      for (const column of row.columns) {
+        for (const file of filesOf(column, row.entity) ?? []) this.#offer(file)
+      }
+      const wasLoaded = row.columns.some(
+        (column) => loadedValue(row.metadata, row.entity, column) !== undefined,
+      )
+      if (wasLoaded || !(await this.#isSeenByTriggers(row.metadata))) wanted.add(row)
+    }
+    const locked = await this.#lock([...wanted], ({ columns }) => columns)
+    for (const row of rows) this.#update(row, wanted.has(row) ? lockedRow(locked, row) : undefined)
+  }
+
+  async remove(rows: readonly RowWrite[]): Promise<void> {
+    const wanted: RowWrite[] = []
+    for (const row of rows) if (!(await this.#isSeenByTriggers(row.metadata))) wanted.push(row)
+    const columnsOf = ({ metadata }: RowWrite) =>
+      fileColumnsOfTable(this.#dataSource, metadata).filter(({ field }) => field.onRemove === 'delete')
+    const locked = await this.#lock(wanted, columnsOf)
+    for (const row of rows) {
+      // A row that is not there any more was removed by somebody else, and its files with it.
+      for (const value of lockedRow(locked, row)?.values() ?? []) {
+        for (const file of filesIn(value)) this.#release(row.metadata, file)
+      }
+    }
+  }
+
+  /**
+   * Makes sure that all files may come into rows. To be called when all of them are known.
+   *
+   * @param isWritten that the statement has run.
+   * @throws UploadError `file-gone`; ConfigurationError `invalid-value`.
+   */
+  async hold(isWritten = false): Promise<void> {
+    const files = [...this.#attached.values()].map(({ file }) => file)
+    for (const file of files) this.#assertOurs(file)
+    const others = files.filter((file) => isUsedElsewhere(file) && !this.#held.has(refId(file)))
+    this.#found = await holdObjects(this.#runner, others, isWritten)
+  }
+
+  /**
+   * Writes down what the statements have done.
+   *
+   * @throws UploadError `file-gone`.
+   */
+  async record(): Promise<void> {
+    const noted: ObjectRef[] = []
+    const others: ObjectRef[] = []
+    for (const [id, { object, tables }] of this.#released) {
+      // A file that went from one row to another was not released.
+      if (this.#attached.has(id)) continue
+      ;((await this.#areSeenByTriggers(tables)) ? others : noted).push(object)
+    }
+    const ids = await this.#write(noted)
+    this.#files.release(noted.map((object, index) => ({ ...object, entryId: ids[index] })))
+    this.#files.release(others.map((object) => ({ ...object, entryId: undefined })))
+    this.#files.attach(this.#uploads())
+  }
+
+  /** A statement that does not tell whether its rows have taken the files: the journal decides, when it is due. */
+  leaveOpen(): void {
+    this.#files.attach(this.#uploads())
+  }
+
+  /** No row was there to take the files: they are uploads as before. */
+  withdraw(): void {
+    for (const file of this.#uploads()) markOffered(file, false)
+    this.#files.withdraw(this.#uploads())
+  }
+
+  #uploads(): S3File[] {
+    return [...this.#attached.values()].map(({ file }) => file).filter(isUpload)
+  }
+
+  /** @returns the ids of the entries, where there is a journal. */
+  async #write(released: ObjectRef[]): Promise<string[]> {
+    if (this.#journal === undefined) return []
+    const own: AttachedEntry[] = []
+    for (const { file, tables } of this.#attached.values()) {
+      const id = uploadStateOf(file)?.entry?.id
+      if (id !== undefined && !(await this.#areSeenByTriggers(tables))) own.push({ id, file })
+    }
+    const { manager } = this.#runner
+    const { ids, missing } = await this.#journal.record(manager, own, this.#found, released)
+    const found = await holdObjects(this.#runner, missing, true)
+    if (found.length > 0) await this.#journal.record(manager, [], found, [])
+    return ids
+  }
+
+  #update(row: RowUpdate, locked: LockedRow | null | undefined): void {
+    const { metadata, entity, databaseEntity, columns, onMerge } = row
+    for (const column of columns) {
+      if (locked === null) {
+        // The row was removed meanwhile: nothing refers to what was to come into it.
+        this.#files.undo((filesOf(column, entity) ?? []).filter(isUpload))
+        continue
+      }
+      const loaded = loadedValue(metadata, entity, column)
+      const theirs = locked?.get(column) ?? (databaseEntity && column.valueIn(databaseEntity))
+      if (column.field.isMultiple && loaded !== undefined) {
+        const mine = column.valueIn(entity)
+        const merged = changeList(loaded.value, mine, theirs)
+        if (merged !== mine) {
+          setFile(column, entity, merged)
+          onMerge(column, merged)
+        }
+      }
+      const { added, removed } = diffFiles(filesIn(theirs), filesOf(column, entity) ?? [])
+      for (const file of added) this.#attach(metadata, file)
+      if (column.field.onReplace !== 'delete') continue
+      const seen = loaded && seenIn(loaded.value)
+      for (const file of removed) {
+        if (seen !== undefined && !seen.has(refId(file))) throw fileChanged(column)
+        this.#release(metadata, file)
+      }
+    }
+  }
+
+  /** From here on the transaction decides what becomes of an upload, also when the statement is refused. */
+  #offer(file: S3File): void {
+    const upload = uploadStateOf(file)
+    if (upload === undefined || (upload.entry !== undefined && upload.entry.ledger !== this.#journal)) return
+    markOffered(file)
+    this.#files.offer([file])
+  }
+
+  #attach(table: EntityMetadata, file: S3File): void {
+    const known = this.#attached.get(refId(file))
+    if (known === undefined) this.#attached.set(refId(file), { file, tables: [table] })
+    else known.tables.push(table)
+  }
+
+  #release(table: EntityMetadata, { storage, key }: ObjectRef): void {
+    const object = { storage, key }
+    const known = this.#released.get(refId(object))
+    if (known === undefined) this.#released.set(refId(object), { object, tables: [table] })
+    else known.tables.push(table)
+  }
+
+  /** @returns null for a row that is not there. */
+  async #lock<Row extends RowWrite>(
+    rows: readonly Row[],
+    columnsOf: (row: Row) => FileColumn[],
+  ): Promise<Map<string, LockedRow>> {
+    const found = new Map<string, LockedRow>()
+    for (const table of new Set(rows.map(({ metadata }) => metadata.tablePath))) {
+      const ofTable = rows.filter(({ metadata }) => metadata.tablePath === table)
+      const [first] = ofTable
+      const columns = [...new Set(ofTable.flatMap(columnsOf))]
+      const ids = ofTable.map(({ id }) => id).filter((id) => id !== undefined)
+      if (first === undefined || columns.length === 0 || ids.length === 0) continue
+      for (const [id, row] of await lockRows(this.#runner, first.metadata, columns, ids)) {
+        found.set(id, row)
+        for (const value of row.values()) for (const file of filesIn(value)) this.#held.add(refId(file))
+      }
+    }
+    return found
+  }
+
+  #assertOurs(file: S3File): void {
+    assertSavable(this.#dataSource, file)
+    const home = isUpload(file) ? undefined : sourceOf(file)?.metadata.dataSource
+    if (home === undefined || isSameDatabase(home, this.#dataSource)) return
+    throw new ConfigurationError(
+      'invalid-value',
+      `the file '${file.name}' belongs to a row of another DataSource, whose database does not know that it is used ` +
+        'here; copy it: uploadFromStream(await file.stream(), { name: file.name })',
     )
   }
+
+  async #areSeenByTriggers(tables: readonly EntityMetadata[]): Promise<boolean> {
+    for (const metadata of tables) if (await this.#isSeenByTriggers(metadata)) return true
+    return false
+  }
+
+  async #isSeenByTriggers(metadata: EntityMetadata): Promise<boolean> {
+    return this.#journal !== undefined && (await hasTriggers(this.#runner, metadata))
+  }
+}
+
+/** Whether a row may refer to the object: that of an upload with an entry shows when the entry is taken. */
+function isUsedElsewhere(file: S3File): boolean {
+  const upload = uploadStateOf(file)
+  return upload === undefined || (upload.entry === undefined && sourceOf(file) !== undefined)
+}
+
+/** The columns that an INSERT fills. */
+export function insertedColumns(metadata: EntityMetadata): FileColumn[] {
+  return fileColumnsOf(metadata).filter(({ column }) => column.isInsert)
+}
+
+/** The file columns that have one of these columns of the database. */
+export function columnsWith(
+  metadata: EntityMetadata,
+  changed: (column: ColumnMetadata) => boolean,
+): FileColumn[] {
+  return fileColumnsOf(metadata).filter(({ parts }) => parts.some(changed))
+}
+
+/** What has come to a list of files, and what has gone from it. */
+export function diffFiles(before: S3File[], after: S3File[]): { added: S3File[]; removed: S3File[] } {
+  const [old, now] = [before, after].map((files) => new Map(files.map((file) => [refId(file), file])))
+  return {
+    added: [...(now ?? [])].filter(([id]) => !old?.has(id)).map(([, file]) => file),
+    removed: [...(old ?? [])].filter(([id]) => !now?.has(id)).map(([, file]) => file),
+  }
+}
+
+/** The objects that an entity knows of; undefined where it could not read its row. */
+function seenIn(loaded: unknown): Set<string> | undefined {
+  const values = [loaded].flat().filter((value) => value !== null && value !== undefined)
+  const files = filesIn(loaded)
+  return files.length < values.length ? undefined : new Set(files.map(refId))
+}
+
+function lockedRow(locked: Map<string, LockedRow>, { metadata, id }: RowWrite): LockedRow | null {
+  return locked.get(rowId(metadata, id ?? {}) ?? '') ?? null
+}
+
+function fileChanged({ field }: FileColumn): UploadError {
+  return new UploadError(
+    'file-changed',
+    `${field.label} was changed by somebody else since this entity was loaded: saving it would delete a file that it ` +
+      'has never seen. Load the entity again and repeat the change, or save({ id, file }) to replace whatever is there',
+    { context: { field: field.label } },
+  )
 }

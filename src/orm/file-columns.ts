@@ -3,6 +3,7 @@ import type { ColumnMetadata } from 'typeorm/metadata/ColumnMetadata.js'
 import { type FileField, fieldOfTransformer } from '../core/file-field.js'
 import { isS3File, isUnreadable, type S3File } from '../core/s3-file.js'
 import { fieldOfColumn } from './column-metadata.js'
+import { assertFile, notAFile } from './file-value.js'
 
 /** A file property of an entity, as TypeORM's metadata has it. */
 export interface FileColumn {
@@ -13,6 +14,10 @@ export interface FileColumn {
   column: ColumnMetadata
   /** The column with the storage's name, where it has one of its own. */
   storageColumn: ColumnMetadata | undefined
+  /** All columns of the database that keep a part of the file. */
+  parts: readonly ColumnMetadata[]
+  /** The names from the entity down to the property. */
+  path: readonly string[]
   /** What the property holds. */
   valueIn: (entity: object) => unknown
 }
@@ -44,9 +49,18 @@ export function allFileColumns(dataSource: DataSource): FileColumn[] {
   return [...byName.values()]
 }
 
+const columnsByTable = new WeakMap<EntityMetadata, FileColumn[]>()
+
 /** Those of a table: of all entities that share it, with a discriminator for instance. */
-export function fileColumnsOfTable(dataSource: DataSource, { tablePath }: EntityMetadata): FileColumn[] {
-  return allFileColumns(dataSource).filter(({ column }) => column.entityMetadata.tablePath === tablePath)
+export function fileColumnsOfTable(dataSource: DataSource, metadata: EntityMetadata): FileColumn[] {
+  let columns = columnsByTable.get(metadata)
+  if (columns === undefined) {
+    columns = allFileColumns(dataSource).filter(
+      ({ column }) => column.entityMetadata.tablePath === metadata.tablePath,
+    )
+    columnsByTable.set(metadata, columns)
+  }
+  return columns
 }
 
 /**
@@ -55,8 +69,32 @@ export function fileColumnsOfTable(dataSource: DataSource, { tablePath }: Entity
  */
 export function filesOf(column: FileColumn, entity: object): S3File[] | undefined {
   const value = column.valueIn(entity)
-  if (value === undefined) return undefined
+  return value === undefined ? undefined : filesIn(value)
+}
+
+/** The readable files of what a property holds. */
+export function filesIn(value: unknown): S3File[] {
   return [value].flat().filter((file): file is S3File => isS3File(file) && !isUnreadable(file))
+}
+
+/** Puts a value into the property; `undefined` takes the property away. Does nothing where the embedded is missing. */
+export function setFile({ path }: FileColumn, entity: object, value: unknown): void {
+  const holder = valueAt(entity, path.slice(0, -1)) as Record<string, unknown> | undefined | null
+  const name = path.at(-1) as string
+  if (holder === undefined || holder === null) return
+  if (value === undefined) delete holder[name]
+  else holder[name] = value
+}
+
+/**
+ * Refuses what is no file before TypeORM makes NULL of it, or writes it as it is.
+ *
+ * @throws ConfigurationError `invalid-value`.
+ */
+export function assertFileValue({ field }: FileColumn, value: unknown): void {
+  if (value === undefined || value === null) return
+  if (field.isMultiple && !Array.isArray(value)) throw notAFile(field, value)
+  for (const file of field.isMultiple ? (value as unknown[]) : [value]) assertFile(field, file)
 }
 
 function fileColumnOf(column: ColumnMetadata): FileColumn | undefined {
@@ -70,6 +108,8 @@ function fileColumnOf(column: ColumnMetadata): FileColumn | undefined {
       propertyPath: path.join('.'),
       column,
       storageColumn: embeddedMetadata.columns.find(({ propertyName }) => propertyName === 'storage'),
+      parts: embeddedMetadata.columns,
+      path,
       valueIn: (entity) => valueAt(entity, path),
     }
   }
@@ -81,11 +121,13 @@ function fileColumnOf(column: ColumnMetadata): FileColumn | undefined {
     propertyPath: column.propertyPath,
     column,
     storageColumn: undefined,
+    parts: [column],
+    path,
     valueIn: (entity) => valueAt(entity, path),
   }
 }
 
-function valueAt(entity: object, path: string[]): unknown {
+function valueAt(entity: object, path: readonly string[]): unknown {
   return path.reduce<unknown>(
     (value, name) => (value as Record<string, unknown> | undefined | null)?.[name],
     entity,

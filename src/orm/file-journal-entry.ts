@@ -1,9 +1,9 @@
-import { randomUUID } from 'node:crypto'
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm'
-import type { ObjectRef } from '../core/object-ref.js'
+import { journalBrand } from './entry-values.js'
+import { registerJournals } from './file-journal.js'
 
-/** How entities of this kind are told, whichever copy of the package made the class. */
-export const journalBrand = Symbol.for('typeorm-s3-file.journal')
+// Here, not where a subscriber is made: a process that only uploads may have the entity alone.
+registerJournals()
 
 /**
  * Names an object that no row may refer to: an upload that is not saved yet, or a file that a row let go. With this
@@ -56,30 +56,4 @@ export class FileJournalEntry {
   /** Why, the last time. */
   @Column({ type: 'text', nullable: true })
   lastError!: string | null
-}
-
-/** An entry that is due at once. */
-export function newEntry(
-  reason: FileJournalEntry['reason'],
-  { storage, key }: ObjectRef,
-  now = Date.now(),
-): FileJournalEntry {
-  return {
-    id: randomUUID(),
-    reason,
-    storage,
-    key,
-    uploadId: null,
-    since: iso(now),
-    dueAt: iso(now),
-    claimedUntil: null,
-    claimedBy: null,
-    attempts: 0,
-    lastError: null,
-  }
-}
-
-/** A time as entries have it: it sorts, and no driver moves it to another time zone. */
-export function iso(milliseconds: number): string {
-  return new Date(milliseconds).toISOString()
 }

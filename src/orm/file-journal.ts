@@ -13,10 +13,12 @@ import { ConfigurationError, JournalError, UploadError } from '../core/errors.js
 import { type ObjectRef, refId } from '../core/object-ref.js'
 import type { S3File } from '../core/s3-file.js'
 import { sharedState } from '../core/shared-state.js'
-import { getStorage } from '../core/storage-registry.js'
-import { freshUploadOf, type LedgerEntry, type UploadLedger } from '../core/upload-ledger.js'
+import { type LedgerEntry, registerLedger, type UploadLedger, uploadStateOf } from '../core/upload-ledger.js'
 import { batchesOf } from './batches.js'
-import { type FileJournalEntry, iso, journalBrand, newEntry } from './file-journal-entry.js'
+import { beforeDestroy, whenInitialized } from './data-source-hooks.js'
+import { iso, journalBrand, newEntry } from './entry-values.js'
+import { allFileColumns } from './file-columns.js'
+import type { FileJournalEntry } from './file-journal-entry.js'
 import { dialectOf, sharesConnection } from './file-sql.js'
 import { lifecycleOf } from './lifecycle-options.js'
 import { TransactionFiles } from './transaction-files.js'
@@ -33,8 +35,17 @@ export type Claim =
 /** Rows of one statement: with a parameter for each value, a database takes a few thousand. */
 const rowsPerStatement = 500
 
-/** What an entry is as long as nobody has taken it: it may have become that of another object since. */
-const openUpload = { reason: 'upload' as const, claimedUntil: IsNull() }
+/** What an entry is as long as no janitor has taken it. */
+const unclaimed = { claimedUntil: IsNull() }
+
+/** An upload's own entry may have become that of an object which it replaced. */
+const openUpload = { reason: 'upload' as const, ...unclaimed }
+
+/** An entry of an object that a row comes to refer to. */
+export interface AttachedEntry {
+  id: string
+  file: S3File
+}
 
 const journals = sharedState('journals', () => new WeakMap<DataSource, FileJournal>())
 
@@ -95,41 +106,92 @@ export class FileJournal implements UploadLedger {
   }
 
   /**
-   * Notes within the transaction of `manager` which files rows have come to refer to and which objects they let go.
+   * Finds the entries of objects that rows are about to refer to again, and locks them until the transaction ends: no
+   * janitor takes them meanwhile.
    *
-   * @returns the ids of the entries of what was let go.
-   * @throws UploadError `file-gone` for a file whose object was, or is being, deleted.
+   * @throws UploadError `file-gone` when a janitor has taken one: its object is being deleted.
+   */
+  async lockEntries(manager: EntityManager, files: readonly S3File[]): Promise<AttachedEntry[]> {
+    const byRef = new Map(files.map((file) => [refId(file), file]))
+    const found: AttachedEntry[] = []
+    for (const some of batchesOf(files, rowsPerStatement)) {
+      for (const entry of await this.#find(manager, { key: In(some.map(({ key }) => key)) }, true)) {
+        const file = byRef.get(refId(entry)) // A database may compare keys without regard to case.
+        if (file === undefined) continue
+        if (entry.claimedUntil !== null) throw fileGone(file)
+        found.push({ id: entry.id, file })
+      }
+    }
+    return found
+  }
+
+  /**
+   * Notes within the transaction of `manager` that rows have come to refer to objects, and which objects they released.
+   *
+   * @param own entries of uploads of this process.
+   * @param found what `lockEntries()` has found.
+   * @returns the ids of the entries of what was released, and the uploads whose entry is not there any more: a row has
+   *   come to refer to them before, or a janitor has deleted them.
+   * @throws UploadError `file-gone` for a file whose object a janitor has taken.
    */
   async record(
     manager: EntityManager,
-    attached: readonly S3File[],
+    own: readonly AttachedEntry[],
+    found: readonly AttachedEntry[],
     released: readonly ObjectRef[],
-  ): Promise<string[]> {
-    const own: { id: string; file: S3File }[] = []
-    const others: S3File[] = []
-    for (const file of attached) {
-      const upload = freshUploadOf(file)
-      if (upload === undefined) others.push(file)
-      else if (upload.entry !== undefined) own.push({ id: upload.entry.id, file })
+  ): Promise<{ ids: string[]; missing: S3File[] }> {
+    for (const some of batchesOf(found, rowsPerStatement)) {
+      const locked = { id: In(some.map(({ id }) => id)), ...unclaimed }
+      const [first] = some
+      if ((await this.#delete(manager, locked)) < some.length) throw fileGone(first?.file as S3File)
     }
-    for (const some of batchesOf(others, rowsPerStatement)) await this.#attachAgain(manager, some)
     const [first] = own
     const [object] = released
     if (first !== undefined && object !== undefined && own.length === 1 && released.length === 1) {
       // One statement for both: the upload's entry becomes that of the object it replaces.
       const { id: _, ...entry } = newEntry('release', object)
       const open = { id: first.id, ...openUpload }
-      if ((await this.#update(manager, open, { ...entry, uploadId: null })) === 1) return [first.id]
-      await this.#assertThere(manager, own)
-    } else {
-      for (const some of batchesOf(own, rowsPerStatement)) {
-        const open = { id: In(some.map(({ id }) => id)), ...openUpload }
-        if ((await this.#delete(manager, open)) < some.length) await this.#assertThere(manager, some)
+      if ((await this.#update(manager, open, { ...entry, uploadId: null })) === 1) {
+        return { ids: [first.id], missing: [] }
       }
+    }
+    const missing: S3File[] = []
+    for (const some of batchesOf(own, rowsPerStatement)) {
+      const open = { id: In(some.map(({ id }) => id)), ...openUpload }
+      if ((await this.#delete(manager, open)) < some.length)
+        missing.push(...(await this.#missing(manager, some)))
     }
     const entries = released.map((ref) => newEntry('release', ref))
     for (const some of batchesOf(entries, rowsPerStatement)) await this.#insert(some, manager)
-    return entries.map(({ id }) => id)
+    return { ids: entries.map(({ id }) => id), missing }
+  }
+
+  /**
+   * Claims all entries of an object, for `discard()`.
+   *
+   * @returns what the claim is known by; null when another transaction has one of them: a row is about to refer to it.
+   */
+  async claimObject(object: ObjectRef): Promise<{ ids: string[]; token: string } | null> {
+    const entries = await this.#run('look for an entry', (manager) =>
+      this.#find(manager, { key: object.key }),
+    )
+    const ids = entries.filter((entry) => refId(entry) === refId(object) && entry.claimedUntil === null)
+    if (ids.length === 0) return { ids: [], token: '' }
+    const claimed = await this.claim({ ids: ids.map(({ id }) => id) })
+    const own = { ids: claimed.entries.map(({ id }) => id), token: claimed.token }
+    if (own.ids.length === ids.length) return own
+    await this.giveBack(own)
+    return null
+  }
+
+  /** Undoes `claimObject()`. */
+  async giveBack({ ids, token }: { ids: string[]; token: string }): Promise<void> {
+    const { keepUnsavedSeconds } = lifecycleOf(this.dataSource)
+    const dueAt = iso(Date.now() + keepUnsavedSeconds * 1000)
+    const change = { claimedUntil: null, claimedBy: null, dueAt }
+    await this.#run('give back entries', (manager) =>
+      this.#update(manager, { id: In(ids), claimedBy: token }, change),
+    )
   }
 
   /** Takes entries for a while, so that no other janitor works on them. */
@@ -204,36 +266,22 @@ export class FileJournal implements UploadLedger {
     )
   }
 
-  /** Files that have no entry of their own: copied from another row, taken back, or made of a record. */
-  async #attachAgain(manager: EntityManager, files: S3File[]): Promise<void> {
-    const byRef = new Map(files.map((file) => [refId(file), file]))
-    const entries = await this.#find(manager, { key: In(files.map(({ key }) => key)) })
-    // A database may compare keys without regard to case.
-    const found = entries.filter((entry) => byRef.has(refId(entry)))
-    if (found.length === 0) return
-    const ids = { id: In(found.map(({ id }) => id)) }
-    await this.#delete(manager, { ...ids, claimedUntil: IsNull() })
-    const [claimed] = await this.#find(manager, ids, true)
-    if (claimed !== undefined) throw fileGone(byRef.get(refId(claimed)) as S3File)
-  }
-
-  /** Some entries could not be taken: their objects are given up, or were attached before, by the same file. */
-  async #assertThere(manager: EntityManager, own: { id: string; file: S3File }[]): Promise<void> {
-    const left = await this.#find(manager, { id: In(own.map(({ id }) => id)) }, true)
-    for (const { id, file } of own) {
+  /** The uploads whose entry is gone. */
+  async #missing(manager: EntityManager, some: readonly AttachedEntry[]): Promise<S3File[]> {
+    const left = await this.#find(manager, { id: In(some.map(({ id }) => id)) }, true)
+    for (const { id, file } of some) {
       if (left.some((entry) => entry.id === id && refId(entry) === refId(file))) throw fileGone(file)
-      if ((await getStorage(file.storage).stat(file.key)) === null) throw fileGone(file)
     }
+    return some.map(({ file }) => file)
   }
 
-  /** `isLatest`: as committed by now, also where a transaction goes on seeing what there was when it began. */
-  #find(manager: EntityManager, where: object, isLatest = false): Promise<FileJournalEntry[]> {
-    const isStale =
-      dialectOf(this.dataSource) === 'mysql' && manager.queryRunner?.isTransactionActive === true
-    return manager.find(this.#target, {
-      where,
-      ...(isLatest && isStale ? { lock: { mode: 'pessimistic_write' } } : {}),
-    })
+  /**
+   * `isLocked`: as committed by now, also where a transaction goes on seeing what there was when it began, and so until it
+   * ends. SQLite has one writer at a time.
+   */
+  #find(manager: EntityManager, where: object, isLocked = false): Promise<FileJournalEntry[]> {
+    const locks = isLocked && manager.queryRunner?.isTransactionActive && !sharesConnection(this.dataSource)
+    return manager.find(this.#target, { where, ...(locks ? { lock: { mode: 'pessimistic_write' } } : {}) })
   }
 
   #knowsSkipLocked(): boolean {
@@ -332,6 +380,18 @@ export class FileJournal implements UploadLedger {
   }
 }
 
+/** From now on uploads find the journal of each DataSource that has the entity. */
+export function registerJournals(): void {
+  const unregisters = new WeakMap<DataSource, () => void>()
+  whenInitialized('journal', (dataSource) => {
+    const journal = FileJournal.of(dataSource)
+    if (journal === undefined) return
+    const fields = new Set(allFileColumns(dataSource).map(({ field }) => field))
+    unregisters.set(dataSource, registerLedger({ ledger: journal, knows: (field) => fields.has(field) }))
+  })
+  beforeDestroy('journal', (dataSource) => unregisters.get(dataSource)?.())
+}
+
 /** An upload's entry, as the upload sees it. */
 class JournalLedgerEntry implements LedgerEntry {
   readonly ledger: FileJournal
@@ -405,8 +465,8 @@ export function fileGone(file: S3File): UploadError {
  *   that another DataSource's journal would delete in the end.
  */
 export function assertSavable(dataSource: DataSource, file: S3File): void {
-  const upload = freshUploadOf(file)
-  if (upload?.isGone) throw fileGone(file)
+  const upload = uploadStateOf(file)
+  if (upload?.status === 'gone') throw fileGone(file)
   if (upload?.entry === undefined || upload.entry.ledger === FileJournal.of(dataSource)) return
   throw new ConfigurationError(
     'invalid-value',

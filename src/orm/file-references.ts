@@ -35,7 +35,7 @@ export async function findReferred(runner: QueryRunner, refs: readonly ObjectRef
 export async function findReferredKeys(runner: QueryRunner, keys: Iterable<string>): Promise<ObjectRef[]> {
   const found: ObjectRef[] = []
   await lookUp(runner, keys, async (column, some) => {
-    const { key, storage, from, where } = search(runner, column, some)
+    const { key, storage, from, where } = searchKeys(runner, column, some)
     const rows = await readCommitted<{ ref_key: string; ref_storage: string }>(
       runner,
       `SELECT DISTINCT ${key} AS ref_key, ${storage} AS ref_storage FROM ${from} WHERE ${where}`,
@@ -52,7 +52,7 @@ export async function findReferences(runner: QueryRunner, keys: Iterable<string>
   const { driver } = runner.dataSource
   const found: FileReference[] = []
   await lookUp(runner, keys, async (column, some) => {
-    const { key, storage, from, where } = search(runner, column, some)
+    const { key, storage, from, where } = searchKeys(runner, column, some)
     const ids = column.column.entityMetadata.primaryColumns.map(({ databaseName }) => databaseName)
     const selected = [
       `${key} AS ref_key`,
@@ -91,7 +91,7 @@ async function lookUp(
 }
 
 /** The parts of a statement that finds keys in a column. A database may compare them without regard to case. */
-function search({ dataSource }: QueryRunner, column: FileColumn, keys: string[]) {
+export function searchKeys({ dataSource }: QueryRunner, column: FileColumn, keys: readonly unknown[]) {
   const { key, storage, search, each } = refsOfRow(dataSource, column, 'f')
   const table = tableName(dataSource, column.column.entityMetadata)
   const parameters = keys.map((_, index) => dataSource.driver.createParameter('key', index)).join(', ')

@@ -1,22 +1,23 @@
 import type { ValueTransformer } from 'typeorm'
-import { ConfigurationError, isS3FileError } from '../core/errors.js'
+import { isS3FileError } from '../core/errors.js'
 import { type FileField, fieldOfTransformer } from '../core/file-field.js'
 import { isS3File, isUnreadable, S3File } from '../core/s3-file.js'
 import { UnreadableS3File } from '../core/unreadable-s3-file.js'
+import { assertFile, notAFile } from './file-value.js'
 
 /**
  * Between a column of one value and `S3File`. It carries its field, which is how an EntitySchema's columns, which
  * have no class to look it up by, are found.
  */
 abstract class FileTransformer implements ValueTransformer {
-  readonly #field: FileField
+  protected readonly field: FileField
 
   constructor(field: FileField) {
-    this.#field = field
+    this.field = field
   }
 
   get [fieldOfTransformer](): FileField {
-    return this.#field
+    return this.field
   }
 
   to(value: unknown): unknown {
@@ -32,7 +33,7 @@ abstract class FileTransformer implements ValueTransformer {
       return this.read(raw)
     } catch (error) {
       const reason = isS3FileError(error) ? error.message : 'it is not JSON'
-      return new UnreadableS3File(raw, this.#field.label, reason)
+      return new UnreadableS3File(raw, this.field.label, reason)
     }
   }
 
@@ -44,14 +45,6 @@ abstract class FileTransformer implements ValueTransformer {
 
   /** Throws for what is no file. */
   protected abstract read(raw: unknown): S3File
-
-  protected assertFile(value: unknown): asserts value is S3File {
-    if (isS3File(value)) return
-    throw new ConfigurationError(
-      'invalid-value',
-      `${this.#field.label} takes an S3File or null; plain objects, for instance from a client's JSON, are refused`,
-    )
-  }
 }
 
 /** `layout: 'json'`: the whole record in one column, of a JSON type or of text. */
@@ -64,7 +57,7 @@ export class JsonFileTransformer extends FileTransformer {
   }
 
   protected write(value: unknown): unknown {
-    this.assertFile(value)
+    assertFile(this.field, value)
     const record = value.toRecord()
     return this.#isText ? JSON.stringify(record) : record
   }
@@ -90,10 +83,7 @@ export class JsonFilesTransformer implements ValueTransformer {
 
   to(value: unknown): unknown {
     if (value === undefined || value === null) return value
-    if (!Array.isArray(value)) {
-      const { label } = this[fieldOfTransformer]
-      throw new ConfigurationError('invalid-value', `${label} takes a list of S3Files`)
-    }
+    if (!Array.isArray(value)) throw notAFile(this[fieldOfTransformer], value)
     const records = value.map((file) => this.#one.to(file ?? 'no file'))
     return this.#isText ? JSON.stringify(records) : records
   }
@@ -131,7 +121,7 @@ export class KeyFileTransformer extends FileTransformer {
   protected write(value: unknown): unknown {
     // A text is a key to look for: `where: { file: Like('invoices/%') }`.
     if (typeof value === 'string') return value
-    this.assertFile(value)
+    assertFile(this.field, value)
     return value.key
   }
 

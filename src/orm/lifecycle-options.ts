@@ -6,10 +6,10 @@ import { option } from '../core/options.js'
 export interface LifecycleOptions {
   /**
    * How long the object of a file that a row let go stays, so that a restored backup of the database still finds its
-   * files. Needs `FileJournalEntry` and a `FileJanitor` when it is more than 0. @default 0
+   * files; 0 to 315,360,000. Needs `FileJournalEntry` and a `FileJanitor` when it is more than 0. @default 0
    */
   deleteAfterSeconds?: number
-  /** How long an upload may wait for its row, with `FileJournalEntry`. @default 86_400 (a day) */
+  /** How long an upload may wait for its row, with `FileJournalEntry`; 60 to 315,360,000. @default 86_400 (a day) */
   keepUnsavedSeconds?: number
   /**
    * What becomes of an upload whose transaction is rolled back: `keep` leaves it for another try of the transaction,
@@ -26,9 +26,12 @@ export interface LifecycleOptions {
   onCleanupError?: (error: unknown, object: ObjectRef | undefined) => void
 }
 
+/** Ten years: what is longer is a mistake in the unit, and beyond what a date can hold sooner or later. */
+const maxSeconds = 315_360_000
+
 export const lifecycleChecks = {
-  deleteAfterSeconds: option.integer(0),
-  keepUnsavedSeconds: option.integer(60),
+  deleteAfterSeconds: option.integer(0, maxSeconds),
+  keepUnsavedSeconds: option.integer(60, maxSeconds),
   onRollback: option.oneOf('delete', 'keep'),
   onCleanupError: option.function,
 }

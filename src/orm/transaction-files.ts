@@ -19,6 +19,8 @@ interface Level {
   undone: Set<S3File>
   /** What was written in this transaction and is to be written again when it is rolled back. */
   onUndo: (() => Promise<void>)[]
+  /** Makes entities remember again what they held before. */
+  forget: (() => void)[]
 }
 
 const filesByRunner = sharedState('transactions', () => new WeakMap<QueryRunner, TransactionFiles>())
@@ -63,6 +65,11 @@ export class TransactionFiles {
     for (const file of files) this.#top().attached.add(file)
   }
 
+  /** No row has taken them: they are as they were before. */
+  withdraw(files: Iterable<S3File>): void {
+    for (const file of files) this.#top().offered.delete(file)
+  }
+
   undo(files: Iterable<S3File>): void {
     for (const file of files) this.#top().undone.add(file)
   }
@@ -73,6 +80,10 @@ export class TransactionFiles {
 
   onUndo(write: () => Promise<void>): void {
     this.#top().onUndo.push(write)
+  }
+
+  onForget(forget: () => void): void {
+    this.#top().forget.push(forget)
   }
 
   /** The uploads that rows refer to when all is committed now. */
@@ -90,6 +101,7 @@ export class TransactionFiles {
     for (const file of above.undone) top.undone.add(file)
     top.released.push(...above.released)
     top.onUndo.push(...above.onUndo)
+    top.forget.push(...above.forget)
   }
 
   /** A savepoint was rolled back: what it did is undone, whatever becomes of its parent. */
@@ -97,13 +109,23 @@ export class TransactionFiles {
     const above = this.#takeAbove()
     if (above === undefined) return []
     const top = this.#top()
-    for (const file of [...above.offered, ...above.attached, ...above.undone]) top.undone.add(file)
+    for (const file of uploadsIn(above)) top.undone.add(file)
     top.onUndo.push(...above.onUndo) // What is written again now is undone again with the parent.
+    forgetAll(above)
     return above.onUndo
   }
 
+  /** The database has rolled all back by itself, as MariaDB does at a deadlock; TypeORM goes on in what it takes for the transaction. */
+  undoAll(): void {
+    const undone = new Set(this.#levels.flatMap((level) => [...uploadsIn(level)]))
+    for (const level of this.#levels.toReversed()) forgetAll(level)
+    for (const [depth, level] of this.#levels.entries()) {
+      this.#levels[depth] = { ...newLevel(), undone: depth === 0 ? undone : new Set(), onUndo: level.onUndo }
+    }
+  }
+
   /**
-   * What a COMMIT settles: uploads that rows refer to now, uploads that none does, and objects that were let go.
+   * What a COMMIT settles: uploads that rows refer to now, uploads that none does, and objects that were released.
    *
    * @param isLast whether no other `save()` can be under way on the connection, one that has only offered its uploads.
    */
@@ -116,10 +138,8 @@ export class TransactionFiles {
 
   /** What a rollback of the whole transaction leaves without a row. */
   rolledBack(): { unused: S3File[]; onUndo: (() => Promise<void>)[] } {
-    const unused = new Set<S3File>()
-    for (const { offered, attached, undone } of this.#levels) {
-      for (const file of [...offered, ...attached, ...undone]) unused.add(file)
-    }
+    for (const level of this.#levels.toReversed()) forgetAll(level)
+    const unused = new Set(this.#levels.flatMap((level) => [...uploadsIn(level)]))
     return { unused: [...unused], onUndo: this.#levels.flatMap(({ onUndo }) => onUndo) }
   }
 
@@ -141,5 +161,21 @@ export function depthOf(runner: QueryRunner): number {
 }
 
 function newLevel(): Level {
-  return { offered: new Set(), attached: new Set(), released: [], undone: new Set(), onUndo: [] }
+  return {
+    offered: new Set(),
+    attached: new Set(),
+    released: [],
+    undone: new Set(),
+    onUndo: [],
+    forget: [],
+  }
+}
+
+function* uploadsIn({ offered, attached, undone }: Level): Generator<S3File> {
+  for (const files of [offered, attached, undone]) yield* files
+}
+
+/** Last first: an entity may have been saved several times. */
+function forgetAll({ forget }: Level): void {
+  for (const undo of forget.toReversed()) undo()
 }

@@ -4,22 +4,36 @@ import { hasTriggers } from './installed-triggers.js'
 
 const warned = new WeakMap<DataSource, Set<string>>()
 
-/** Says once for each table that a statement, which TypeORM does not tell the rows of, may leave objects behind. */
+/**
+ * Says once for each table that a statement, which TypeORM does not tell the rows of, may leave objects behind.
+ *
+ * @param on the runner of the statement, if it has one that goes on.
+ */
 export async function warnOfBulkWrite(
-  runner: QueryRunner,
+  on: QueryRunner | DataSource,
   metadata: EntityMetadata,
   statement: 'insert' | 'update' | 'delete',
 ): Promise<void> {
-  const { dataSource } = runner
+  const dataSource = 'createQueryRunner' in on ? on : on.dataSource
   const tables = warned.get(dataSource) ?? new Set<string>()
   warned.set(dataSource, tables)
   if (tables.has(metadata.tablePath)) return
   tables.add(metadata.tablePath)
-  if (FileJournal.of(dataSource) !== undefined && (await hasTriggers(runner, metadata))) return
+  if (FileJournal.of(dataSource) !== undefined && (await areThere(on, metadata))) return
   process.emitWarning(
     `a statement (${statement}) changed files of ${metadata.name} without loading its rows: the objects they let go ` +
       `stay behind. Add the triggers of fileTriggers(${metadata.name}) in a migration, or use save() and remove(); ` +
       '`npx typeorm-s3-file reconcile` finds what is left.',
     { code: 'S3FILE_BULK_WRITE' },
   )
+}
+
+async function areThere(on: QueryRunner | DataSource, metadata: EntityMetadata): Promise<boolean> {
+  if (!('createQueryRunner' in on)) return hasTriggers(on, metadata)
+  const runner = on.createQueryRunner()
+  try {
+    return await hasTriggers(runner, metadata)
+  } finally {
+    await runner.release()
+  }
 }

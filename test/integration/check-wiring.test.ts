@@ -116,9 +116,16 @@ describe.each(databasesOfRun())('checkWiring on %s', (database) => {
     ])
   })
 
-  it('tells that a delay of deletions needs the journal', async () => {
-    await start({ entities: fileEntities, subscribers: [S3FileSubscriber.with({ deleteAfterSeconds: 60 })] })
-    expect(one(await findings(), 'journal')?.status).toBe('problem')
+  it('a DataSource that delays deletions without a journal is not initialized', async () => {
+    const started = start({
+      entities: fileEntities,
+      subscribers: [S3FileSubscriber.with({ deleteAfterSeconds: 60 })],
+    })
+    await expect(started).rejects.toMatchObject({
+      code: 'invalid-option',
+      message: expect.stringContaining('add FileJournalEntry to DataSource.entities'),
+    })
+    await start() // What was opened is closed again.
   })
 
   it('tells of tables and columns that are not in the database', async () => {

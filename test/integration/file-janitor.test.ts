@@ -73,8 +73,8 @@ describe.each(settingsWithJournal)('the janitor on $name', ({ database, hasJourn
         const second = database.name === 'SQLite' ? world.dataSource : await world.connect()
         const app = async () => {
           for (const [index, key] of keysOf(20).entries()) {
-            const row = await world.saved(Paper, { file: new S3File({ key: `app-${key}` }) })
             storage.objects.set(`app-${key}`, { size: 1 } as never)
+            const row = await world.saved(Paper, { file: new S3File({ key: `app-${key}` }) })
             if (index % 2 === 0) await world.manager.remove(row)
           }
         }

@@ -48,17 +48,17 @@ describe.each(settings)('on $name', ({ database, hasJournal }) => {
     expect(extra).toEqual(hasJournal ? [expect.stringMatching(/^DELETE FROM .file_journal/)] : [])
   })
 
-  it('costs one more statement to replace a file, which locks the row', async () => {
+  it('costs a read that locks the row to replace a file, and with a journal a write', async () => {
     const extra = await extraStatements(async () => {
       const row = await world.saved(Paper, { file: await world.upload('old') })
       const file = await world.upload('new')
       return () => world.manager.save(Object.assign(row, { file }))
     })
     const lock = database.name === 'SQLite' ? '' : ' FOR UPDATE'
-    const statement = hasJournal
-      ? `^UPDATE .file_journal. .* EXISTS \\(SELECT 1 FROM .paper. .*${lock}\\)$`
-      : `^SELECT .* FROM .paper. .*${lock}$`
-    expect(extra).toEqual([expect.stringMatching(new RegExp(statement))])
+    expect(extra).toEqual([
+      expect.stringMatching(new RegExp(`^SELECT .* FROM .paper. .*${lock}$`)),
+      ...(hasJournal ? [expect.stringMatching(/^UPDATE .file_journal. /)] : []),
+    ])
   })
 
   it('costs a read and a write for each table, not for each row', async () => {
@@ -156,7 +156,16 @@ describe.each(settingsWithJournal)('on $name', ({ database, hasJournal }) => {
       { length: count },
       (_, index) => new S3File({ key: `${world.s3.prefix}${index}` }),
     )
-    await world.manager.remove(await world.saved(Stack, { files }))
+    const { id } = await world.saved(Stack, { files: [] })
+    const records = JSON.stringify(files.map((file) => file.toRecord()))
+    const { driver } = world.dataSource
+    await world.dataSource.query(
+      ...driver.escapeQueryWithParameters(`UPDATE stack SET files = :records WHERE id = :id`, {
+        records,
+        id,
+      }),
+    )
+    await world.manager.remove(await world.manager.findOneByOrFail(Stack, { id }))
     await world.expectTruth()
   })
 

@@ -123,11 +123,16 @@ describe.each<[string, S3FileFieldOptions, unknown, object]>([
     expect(transformer.from(empty)).toBeNull()
   })
 
-  it("refuses a plain object, for instance from a client's JSON", () => {
-    expect(() => transformer.to(file.toRecord())).toThrow(
+  it.each([
+    ['a plain object', file.toRecord(), "a plain object, such as a client's JSON"],
+    ['a Promise', Promise.resolve(file), 'a Promise: await the upload'],
+    ['bytes', Buffer.from('a'), 'bytes: upload them with uploadFromStream()'],
+    ['a number', 7, '7'],
+  ])('refuses %s, and says what came', (_, value, told) => {
+    expect(() => transformer.to(value)).toThrow(
       expect.objectContaining({
         code: 'invalid-value',
-        message: expect.stringContaining('Entity.file takes an S3File or null; plain objects'),
+        message: expect.stringContaining(`Entity.file takes an S3File or null, not ${told}`),
       }),
     )
   })

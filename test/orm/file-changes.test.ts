@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { S3File } from '../../src/core/s3-file.ts'
-import { diffFiles } from '../../src/orm/changed-files.ts'
+import { diffFiles } from '../../src/orm/file-changes.ts'
 
 const file = (key: string, storage = 'default') => new S3File({ key, storage })
 

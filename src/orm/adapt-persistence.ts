@@ -1,0 +1,353 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import {
+  type DataSource,
+  DeleteQueryBuilder,
+  type EntityMetadata,
+  InsertQueryBuilder,
+  type ObjectLiteral,
+  type QueryRunner,
+  UpdateQueryBuilder,
+} from 'typeorm'
+import type { Subject } from 'typeorm/persistence/Subject.js'
+import { SubjectChangedColumnsComputer } from 'typeorm/persistence/SubjectChangedColumnsComputer.js'
+import { SubjectExecutor } from 'typeorm/persistence/SubjectExecutor.js'
+import { ConfigurationError } from '../core/errors.js'
+import type { S3File } from '../core/s3-file.js'
+import { isUpload } from '../core/upload-ledger.js'
+import { columnsWith, FileChanges, insertedColumns, type RowUpdate } from './file-changes.js'
+import {
+  assertFileValue,
+  type FileColumn,
+  fileColumnsOf,
+  fileColumnsOfTable,
+  filesOf,
+  setFile,
+} from './file-columns.js'
+import { inTransaction } from './in-transaction.js'
+import { lifecycleOfSubscriber } from './lifecycle-options.js'
+import { isSameValue, keepLoaded, loadedValue, noteLoaded, noteSaved } from './loaded-files.js'
+import { TransactionFiles } from './transaction-files.js'
+import { warnOfBulkWrite } from './warn-of-bulk-write.js'
+
+/*
+ * What TypeORM (1.0 to 1.1) has no event for. Its events come while listeners of others still run, not at all with
+ * `listeners: false`, and say nothing of the rows of a query builder; and a `save()` compares an entity with the row as
+ * it is now, not as it was loaded (https://github.com/typeorm/typeorm/issues/9579). So the two places that all writes
+ * pass learn of files: the executor of `save()` and `remove()`, and `execute()` of the query builders.
+ */
+
+const isAdapted = Symbol.for('typeorm-s3-file.adapted')
+
+/** Set while TypeORM's executor runs its own statements: these are known already. */
+const insideExecutor = new AsyncLocalStorage<true>()
+
+/** The parts of TypeORM's executor that are used here. */
+interface Executor {
+  queryRunner: QueryRunner
+  allSubjects: Subject[]
+  insertSubjects: Subject[]
+  updateSubjects: Subject[]
+  removeSubjects: Subject[]
+  softRemoveSubjects: Subject[]
+  recoverSubjects: Subject[]
+  execute: () => Promise<void>
+  executeInsertOperations: () => Promise<void>
+  executeRecoverOperations: () => Promise<void>
+  updateSpecialColumnsInPersistedEntities: () => void
+}
+
+/** What an executor does to files, from its first statement to its last. */
+interface ExecutorChanges {
+  changes: FileChanges
+  updates: RowUpdate[]
+}
+
+const changesOf = new WeakMap<Executor, ExecutorChanges>()
+
+export function adaptPersistence(): void {
+  const executor = SubjectExecutor.prototype as unknown as Executor & { [isAdapted]?: true }
+  if (executor[isAdapted]) return
+  executor[isAdapted] = true
+  assertKnown(executor)
+  adaptComparison()
+  adaptExecutor(executor)
+  adaptQueryBuilders()
+}
+
+function assertKnown(executor: Executor): void {
+  const computer = SubjectChangedColumnsComputer.prototype as unknown as { computeDiffColumns?: unknown }
+  const known: unknown[] = [
+    computer.computeDiffColumns,
+    executor.execute,
+    executor.executeInsertOperations,
+    executor.executeRecoverOperations,
+    executor.updateSpecialColumnsInPersistedEntities,
+  ]
+  if (known.every((method) => typeof method === 'function')) return
+  throw new ConfigurationError(
+    'invalid-option',
+    'typeorm-s3-file does not know this version of TypeORM: install one of the range in its peerDependencies',
+  )
+}
+
+/** A value that is the same as the one that was loaded belongs in no UPDATE, whatever the row has by now. */
+function adaptComparison(): void {
+  const computer = SubjectChangedColumnsComputer.prototype as unknown as {
+    computeDiffColumns: (subject: Subject) => void
+  }
+  const { computeDiffColumns } = computer
+  computer.computeDiffColumns = function (subject) {
+    const { metadata, entity, databaseEntity } = subject
+    const columns = entity === undefined ? [] : fileColumnsOf(metadata)
+    for (const column of columns) assertFileValue(column, column.valueIn(entity as ObjectLiteral))
+    computeDiffColumns.call(this, subject)
+    if (entity === undefined || databaseEntity === undefined) return
+    for (const column of columns) {
+      const loaded = loadedValue(metadata, entity, column)
+      if (loaded === undefined || !isSameValue(loaded.value, column.valueIn(entity))) continue
+      subject.changeMaps = subject.changeMaps.filter((change) => !isPartOf(column, change.column))
+      subject.diffColumns = subject.diffColumns.filter((changed) => !isPartOf(column, changed))
+    }
+  }
+}
+
+function adaptExecutor(executor: Executor): void {
+  const { execute, executeInsertOperations, executeRecoverOperations } = executor
+  const { updateSpecialColumnsInPersistedEntities } = executor
+
+  executor.execute = function () {
+    const { queryRunner } = this
+    if (!hasLifecycle(queryRunner.dataSource) || !this.allSubjects.some(hasFiles)) return execute.call(this)
+    changesOf.set(this, { changes: new FileChanges(queryRunner), updates: [] })
+    // `save(…, { transaction: false })` too: an object and its row change together, or not at all.
+    return inTransaction(queryRunner, () => insideExecutor.exit(() => execute.call(this)))
+  }
+
+  // The first of its statements, after all that other listeners and subscribers have set.
+  executor.executeInsertOperations = async function () {
+    const own = changesOf.get(this)
+    if (own !== undefined) await lookAhead(this, own)
+    await insideExecutor.run(true, () => executeInsertOperations.call(this))
+  }
+  for (const name of [
+    'executeUpdateOperations',
+    'executeRemoveOperations',
+    'executeSoftRemoveOperations',
+  ] as const) {
+    const methods = executor as unknown as Record<typeof name, () => Promise<void>>
+    const method = methods[name]
+    methods[name] = function () {
+      return insideExecutor.run(true, () => method.call(this))
+    }
+  }
+  // The last of them.
+  executor.executeRecoverOperations = async function () {
+    await insideExecutor.run(true, () => executeRecoverOperations.call(this))
+    await changesOf.get(this)?.changes.record()
+  }
+
+  // TypeORM sets null where an entity has nothing: a column that was not loaded would be cleared by the next `save()`.
+  executor.updateSpecialColumnsInPersistedEntities = function () {
+    const written = [...this.updateSubjects, ...this.softRemoveSubjects, ...this.recoverSubjects]
+    const missing = written.flatMap(({ metadata, entity }) =>
+      fileColumnsOf(metadata)
+        .filter((column) => entity !== undefined && column.valueIn(entity) === undefined)
+        .map((column) => ({ column, entity: entity as ObjectLiteral })),
+    )
+    updateSpecialColumnsInPersistedEntities.call(this)
+    for (const { column, entity } of missing) setFile(column, entity, undefined)
+    const own = changesOf.get(this)
+    if (own !== undefined) rememberWritten(this, own)
+  }
+}
+
+async function lookAhead(executor: Executor, own: ExecutorChanges): Promise<void> {
+  const { changes } = own
+  for (const { metadata, entity } of executor.insertSubjects) {
+    for (const column of entity === undefined ? [] : insertedColumns(metadata)) {
+      changes.insert(metadata, filesOf(column, entity as ObjectLiteral) ?? [])
+    }
+  }
+  own.updates = executor.allSubjects.filter(({ mustBeUpdated }) => mustBeUpdated).flatMap(updateOf)
+  await changes.update(own.updates)
+  await changes.remove(
+    executor.removeSubjects.map(({ metadata, entity, databaseEntity, identifier }) => ({
+      metadata,
+      entity,
+      databaseEntity,
+      id: identifier,
+    })),
+  )
+  await changes.hold()
+}
+
+function updateOf(subject: Subject): RowUpdate[] {
+  const { metadata, entity, databaseEntity, identifier } = subject
+  const changed = new Set(subject.changeMaps.map(({ column }) => column))
+  const columns = columnsWith(metadata, (column) => column.isUpdate && changed.has(column))
+  if (entity === undefined || identifier === undefined || columns.length === 0) return []
+  const onMerge = ({ column }: FileColumn, value: unknown) => {
+    for (const change of subject.changeMaps)
+      if (change.column === column) change.value = value as ObjectLiteral
+  }
+  return [{ metadata, entity, databaseEntity, id: identifier, columns, onMerge }]
+}
+
+function rememberWritten(executor: Executor, { updates }: ExecutorChanges): void {
+  const files = TransactionFiles.of(executor.queryRunner)
+  for (const { metadata, entity } of executor.insertSubjects) {
+    if (entity === undefined || fileColumnsOf(metadata).length === 0) continue
+    files.onForget(keepLoaded(entity))
+    noteLoaded(metadata, entity)
+  }
+  for (const { metadata, entity, columns } of updates) {
+    files.onForget(keepLoaded(entity))
+    noteSaved(metadata, entity, columns)
+  }
+}
+
+function adaptQueryBuilders(): void {
+  const { execute: insert } = InsertQueryBuilder.prototype
+  InsertQueryBuilder.prototype.execute = function () {
+    const statement = statementOf(this)
+    if (statement === undefined) return insert.call(this)
+    const { expressionMap } = this
+    const isCertain = !expressionMap.onIgnore && !expressionMap.onUpdate
+    return withFiles(this, statement, {
+      columns: insertedColumns(statement),
+      valueSets: () => [expressionMap.valuesSet ?? []].flat() as ObjectLiteral[],
+      execute: () => insert.call(this),
+      outcome: () => (isCertain ? 'written' : 'unknown'),
+      kind: 'insert',
+    })
+  }
+  const { execute: update } = UpdateQueryBuilder.prototype
+  UpdateQueryBuilder.prototype.execute = function () {
+    const statement = statementOf(this)
+    if (statement === undefined) return update.call(this)
+    return withFiles(this, statement, {
+      columns: fileColumnsOf(statement).filter(({ column }) => column.isUpdate),
+      valueSets: () => [this.expressionMap.valuesSet ?? []].flat() as ObjectLiteral[],
+      execute: () => update.call(this),
+      outcome: ({ affected }) => (affected === undefined ? 'unknown' : affected > 0 ? 'written' : 'none'),
+      kind: 'update',
+    })
+  }
+  const { execute: remove } = DeleteQueryBuilder.prototype
+  DeleteQueryBuilder.prototype.execute = async function () {
+    const result = await remove.call(this)
+    const metadata = statementOf(this)
+    if (metadata === undefined) return result
+    const columns = fileColumnsOfTable(this.dataSource, metadata)
+    if (columns.some(({ field }) => field.onRemove === 'delete')) {
+      await warnOfBulkWrite(runnerOf(this) ?? this.dataSource, metadata, 'delete')
+    }
+    return result
+  }
+}
+
+/** The runner that a query builder was given. */
+function runnerOf(builder: object): QueryRunner | undefined {
+  return (builder as { queryRunner?: QueryRunner }).queryRunner
+}
+
+/** The entity of a statement that is not one of the executor's own, in a DataSource whose files have a lifecycle. */
+function statementOf(builder: {
+  dataSource: DataSource
+  expressionMap: { mainAlias?: { hasMetadata: boolean; metadata: EntityMetadata } | undefined }
+}): EntityMetadata | undefined {
+  const alias = builder.expressionMap.mainAlias
+  if (insideExecutor.getStore() || !alias?.hasMetadata || !hasLifecycle(builder.dataSource)) return undefined
+  return alias.metadata
+}
+
+type Outcome = 'written' | 'none' | 'unknown'
+
+interface Statement<Result> {
+  columns: FileColumn[]
+  /** What is written: asked for again after listeners and subscribers have seen it. */
+  valueSets: () => ObjectLiteral[]
+  execute: () => Promise<Result>
+  /** Whether rows refer to the files now. */
+  outcome: (result: Result) => Outcome
+  kind: 'insert' | 'update'
+}
+
+/** Runs a statement of a query builder; in a transaction, when it gives files to rows. */
+async function withFiles<Result>(
+  builder: InsertQueryBuilder<ObjectLiteral> | UpdateQueryBuilder<ObjectLiteral>,
+  metadata: EntityMetadata,
+  { columns, valueSets, execute, outcome, kind }: Statement<Result>,
+): Promise<Result> {
+  const { dataSource } = builder
+  const files = () =>
+    valueSets().flatMap((values) => columns.flatMap((column) => filesOf(column, values) ?? []))
+  const isReplacing = columns.some(
+    (column) =>
+      column.field.onReplace === 'delete' &&
+      valueSets().some((values) => column.valueIn(values) !== undefined),
+  )
+  const given = runnerOf(builder)
+  const runner = given ?? dataSource.createQueryRunner('master')
+  try {
+    if (given === undefined) builder.setQueryRunner(runner)
+    const early = files()
+    if (early.length === 0) {
+      const result = await execute()
+      if (isReplacing && kind === 'update') await warnOfBulkWrite(runner, metadata, kind)
+      return result
+    }
+    return await inTransaction(runner, async () => {
+      const changes = await holdAll(runner, metadata, early)
+      const result = await execute().catch((error: unknown) => {
+        // A listener may have set others since.
+        TransactionFiles.of(runner).offer(files().filter(isUpload))
+        throw error
+      })
+      const late = files().filter((file) => !early.includes(file))
+      for (const some of [changes, await holdAll(runner, metadata, late, true)])
+        await settle(some, outcome(result))
+      if (isReplacing && (kind === 'update' || outcome(result) === 'unknown')) {
+        await warnOfBulkWrite(runner, metadata, kind)
+      }
+      return result
+    })
+  } finally {
+    if (given === undefined) {
+      builder.setQueryRunner(undefined as never)
+      await runner.release()
+    }
+  }
+}
+
+async function holdAll(
+  runner: QueryRunner,
+  metadata: EntityMetadata,
+  files: S3File[],
+  isWritten = false,
+): Promise<FileChanges> {
+  const changes = new FileChanges(runner)
+  changes.insert(metadata, files)
+  await changes.hold(isWritten)
+  return changes
+}
+
+async function settle(changes: FileChanges, outcome: Outcome): Promise<void> {
+  if (outcome === 'written') await changes.record()
+  else if (outcome === 'none') changes.withdraw()
+  else changes.leaveOpen()
+}
+
+/** Whether the DataSource has an `S3FileSubscriber`, of this or of another copy of the package. */
+function hasLifecycle({ subscribers }: DataSource): boolean {
+  return subscribers.some((subscriber) => lifecycleOfSubscriber in subscriber)
+}
+
+/** Of the table: a row of a child entity may be removed through its parent. */
+function hasFiles({ metadata }: Subject): boolean {
+  return fileColumnsOfTable(metadata.dataSource, metadata).length > 0
+}
+
+function isPartOf({ parts }: FileColumn, column: unknown): boolean {
+  return (parts as readonly unknown[]).includes(column)
+}

@@ -1,0 +1,113 @@
+import type { EntityMetadata, ObjectLiteral } from 'typeorm'
+import { recordProperties } from '../core/file-record.js'
+import { isUnreadable, type S3File } from '../core/s3-file.js'
+import { sharedState } from '../core/shared-state.js'
+import { type FileColumn, fileColumnsOf, filesIn, filesOf } from './file-columns.js'
+import { rowId } from './row-id.js'
+
+/** What the file properties of an entity held when they were the same as the row's: as loaded, or as last saved. */
+interface LoadedRow {
+  metadata: EntityMetadata
+  entity: ObjectLiteral
+  /** By property path; a property that was not loaded is not among them. */
+  values: Map<string, unknown>
+}
+
+const loaded = sharedState('loaded', () => ({
+  byEntity: new WeakMap<object, LoadedRow>(),
+  byFile: new WeakMap<S3File, LoadedRow>(),
+}))
+
+/** The entity has the values of its row: it was loaded, or inserted. */
+export function noteLoaded(metadata: EntityMetadata, entity: ObjectLiteral): void {
+  const columns = fileColumnsOf(metadata)
+  if (columns.length === 0) return
+  const values = new Map<string, unknown>()
+  for (const column of columns) {
+    const value = column.valueIn(entity)
+    if (value !== undefined) values.set(column.propertyPath, copyOf(value))
+  }
+  remember({ metadata, entity, values })
+}
+
+/** Some properties of the entity have been written to its row. */
+export function noteSaved(metadata: EntityMetadata, entity: ObjectLiteral, columns: FileColumn[]): void {
+  const values = new Map(loadedRowOf(metadata, entity)?.values)
+  for (const column of columns) values.set(column.propertyPath, copyOf(column.valueIn(entity)))
+  remember({ metadata, entity, values })
+}
+
+/** @returns what makes all as it is now again: for a transaction that may be rolled back. */
+export function keepLoaded(entity: object): () => void {
+  const row = loaded.byEntity.get(entity)
+  return () => {
+    if (row === undefined) loaded.byEntity.delete(entity)
+    else loaded.byEntity.set(entity, row)
+  }
+}
+
+/**
+ * What a property held when the entity was loaded or last saved. A copy of an entity (spread, `Object.assign`, `create()`)
+ * is known by the files it has from its row.
+ *
+ * @returns undefined for what was not loaded: what the property says then is an instruction.
+ */
+export function loadedValue(
+  metadata: EntityMetadata,
+  entity: ObjectLiteral,
+  column: FileColumn,
+): { value: unknown } | undefined {
+  const values = loadedRowOf(metadata, entity)?.values
+  if (values === undefined || !values.has(column.propertyPath)) return undefined
+  return { value: values.get(column.propertyPath) }
+}
+
+/** The row that a file was read from, or saved in. */
+export function sourceOf(file: S3File): { metadata: EntityMetadata; entity: ObjectLiteral } | undefined {
+  return loaded.byFile.get(file)
+}
+
+/** Whether two values of a property would be written the same. */
+export function isSameValue(left: unknown, right: unknown): boolean {
+  if (left === right) return true
+  if (Array.isArray(left) && Array.isArray(right)) {
+    return left.length === right.length && left.every((file, index) => isSameValue(file, right[index]))
+  }
+  return isFile(left) && isFile(right) && isSameFile(left, right)
+}
+
+function isFile(value: unknown): value is S3File {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isSameFile(left: S3File, right: S3File): boolean {
+  if (isUnreadable(left) || isUnreadable(right)) return left.equals(right)
+  const [mine, theirs] = [left.toRecord(), right.toRecord()]
+  return recordProperties.every((property) => mine[property] === theirs[property])
+}
+
+function remember(row: LoadedRow): void {
+  loaded.byEntity.set(row.entity, row)
+  for (const value of row.values.values()) {
+    for (const file of filesIn(value)) loaded.byFile.set(file, row)
+  }
+}
+
+function loadedRowOf(metadata: EntityMetadata, entity: ObjectLiteral): LoadedRow | undefined {
+  const own = loaded.byEntity.get(entity)
+  if (own !== undefined) return own
+  const id = rowId(metadata, entity)
+  if (id === undefined) return undefined
+  for (const column of fileColumnsOf(metadata)) {
+    for (const file of filesOf(column, entity) ?? []) {
+      const source = loaded.byFile.get(file)
+      if (source !== undefined && rowId(source.metadata, source.entity) === id) return source
+    }
+  }
+  return undefined
+}
+
+/** A list may be changed in place. */
+function copyOf(value: unknown): unknown {
+  return Array.isArray(value) ? [...value] : value
+}

@@ -1,0 +1,75 @@
+import type { EntityMetadata, ObjectLiteral, QueryRunner } from 'typeorm'
+import { S3File } from '../core/s3-file.js'
+import { batchesOf } from './batches.js'
+import type { FileColumn } from './file-columns.js'
+import { lockClause, tableName } from './file-sql.js'
+import { rowId } from './row-id.js'
+
+/** Rows of one statement: with a parameter for each part of a key, a database takes a few thousand. */
+const rowsPerStatement = 500
+
+/** What the file columns of a row hold now, by column: an S3File, a list of them, or null. */
+export type LockedRow = Map<FileColumn, unknown>
+
+/**
+ * Reads which files rows of one table have now, whatever the isolation level, and locks the rows until the transaction
+ * ends. Goes by the table's columns, not by an entity's: rows of a child entity may be asked for through its parent.
+ *
+ * @param ids objects with the primary key.
+ * @returns the rows that are there, by their `rowId`.
+ */
+export async function lockRows(
+  runner: QueryRunner,
+  metadata: EntityMetadata,
+  columns: readonly FileColumn[],
+  ids: readonly ObjectLiteral[],
+): Promise<Map<string, LockedRow>> {
+  const { dataSource } = runner
+  const { driver } = dataSource
+  const keys = metadata.primaryColumns
+  const selected = [...keys, ...columns.flatMap(refColumns)]
+  const list = selected.map((column, index) => `f.${driver.escape(column.databaseName)} AS c${index}`)
+  const from = `SELECT ${list.join(', ')} FROM ${tableName(dataSource, metadata)} f WHERE `
+  const found = new Map<string, LockedRow>()
+  for (const some of batchesOf(ids, rowsPerStatement)) {
+    const parameters: ObjectLiteral = {}
+    const conditions = some.map((id, row) => {
+      const parts = keys.map((column, part) => {
+        parameters[`k${row}_${part}`] = driver.preparePersistentValue(column.getEntityValue(id), column)
+        return `f.${driver.escape(column.databaseName)} = :k${row}_${part}`
+      })
+      return `(${parts.join(' AND ')})`
+    })
+    const sql = from + conditions.join(' OR ') + lockClause(dataSource)
+    const rows: ObjectLiteral[] = await runner.query(...driver.escapeQueryWithParameters(sql, parameters))
+    for (const raw of rows) {
+      const values = selected.map((column, index) => driver.prepareHydratedValue(raw[`c${index}`], column))
+      const key: ObjectLiteral = {}
+      for (const [index, column] of keys.entries()) column.setEntityValue(key, values[index])
+      const files: LockedRow = new Map()
+      let next = keys.length
+      for (const column of columns) {
+        const own = values.slice(next, next + refColumns(column).length)
+        next += own.length
+        files.set(column, fileOf(column, own))
+      }
+      found.set(rowId(metadata, key) as string, files)
+    }
+  }
+  return found
+}
+
+/** The columns that say which object it is: the record, or the key and its storage. */
+function refColumns({ column, storageColumn }: FileColumn) {
+  return storageColumn === undefined ? [column] : [column, storageColumn]
+}
+
+function fileOf({ field, storageColumn }: FileColumn, [value, storage]: unknown[]): unknown {
+  if (storageColumn === undefined) return value
+  return typeof value === 'string'
+    ? new S3File({
+        key: value,
+        storage: typeof storage === 'string' ? storage : (field.rules.storage ?? 'default'),
+      })
+    : null
+}

@@ -1,0 +1,58 @@
+import type { DataSource } from 'typeorm'
+import { JournalError } from '../core/errors.js'
+import { type ObjectRef, refId } from '../core/object-ref.js'
+import { type GivenUp, type RowKeeper, registerKeeper } from '../core/upload-ledger.js'
+import { beforeDestroy, whenInitialized } from './data-source-hooks.js'
+import { allFileColumns } from './file-columns.js'
+import { FileJournal } from './file-journal.js'
+import { findReferred } from './file-references.js'
+
+/** Tells `discard()` whether rows of a DataSource refer to an object, and keeps them from coming to do so. */
+class DataSourceRows implements RowKeeper {
+  readonly #dataSource: DataSource
+
+  constructor(dataSource: DataSource) {
+    this.#dataSource = dataSource
+  }
+
+  async giveUp(object: ObjectRef): Promise<GivenUp | null> {
+    const journal = FileJournal.of(this.#dataSource)
+    const claim = await journal?.claimObject(object)
+    if (claim === null) return null
+    const given: GivenUp = {
+      confirm: async () => journal?.remove(claim?.ids ?? [], claim?.token),
+      undo: async () => claim && journal?.giveBack(claim),
+    }
+    if (!(await this.#isReferred(object))) return given
+    await given.confirm() // What a row refers to needs no entry.
+    return null
+  }
+
+  async #isReferred(object: ObjectRef): Promise<boolean> {
+    const runner = this.#dataSource.createQueryRunner('master')
+    try {
+      return (await findReferred(runner, [object])).has(refId(object))
+    } catch (error) {
+      throw new JournalError(
+        'journal-failed',
+        'the database could not tell whether a row refers to the file',
+        {
+          cause: error,
+        },
+      )
+    } finally {
+      await runner.release()
+    }
+  }
+}
+
+/** From now on `discard()` asks each DataSource that has file columns. */
+export function keepRows(): void {
+  const unregisters = new WeakMap<DataSource, () => void>()
+  whenInitialized('rows', (dataSource) => {
+    if (allFileColumns(dataSource).length > 0) {
+      unregisters.set(dataSource, registerKeeper(new DataSourceRows(dataSource)))
+    }
+  })
+  beforeDestroy('rows', (dataSource) => unregisters.get(dataSource)?.())
+}
