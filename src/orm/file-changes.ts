@@ -133,9 +133,8 @@ export class FileChanges {
       if (this.#attached.has(id)) continue
       ;((await this.#areSeenByTriggers(tables)) ? others : noted).push(object)
     }
-    const ids = await this.#write(noted)
-    this.#files.release(noted.map((object, index) => ({ ...object, entryId: ids[index] })))
-    this.#files.release(others.map((object) => ({ ...object, entryId: undefined })))
+    await this.#write(noted)
+    this.#files.release([...noted, ...others])
     this.#files.attach(this.#uploads())
   }
 
@@ -154,19 +153,17 @@ export class FileChanges {
     return [...this.#attached.values()].map(({ file }) => file).filter(isUpload)
   }
 
-  /** @returns the ids of the entries, where there is a journal. */
-  async #write(released: ObjectRef[]): Promise<string[]> {
-    if (this.#journal === undefined) return []
+  async #write(released: ObjectRef[]): Promise<void> {
+    if (this.#journal === undefined) return
     const own: AttachedEntry[] = []
     for (const { file, tables } of this.#attached.values()) {
       const id = uploadStateOf(file)?.entry?.id
       if (id !== undefined && !(await this.#areSeenByTriggers(tables))) own.push({ id, file })
     }
     const { manager } = this.#runner
-    const { ids, missing } = await this.#journal.record(manager, own, this.#found, released)
+    const missing = await this.#journal.record(manager, own, this.#found, released)
     const found = await holdObjects(this.#runner, missing, true)
     if (found.length > 0) await this.#journal.record(manager, [], found, [])
-    return ids
   }
 
   #update(row: RowUpdate, locked: LockedRow | null | undefined): void {

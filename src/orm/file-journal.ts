@@ -130,8 +130,8 @@ export class FileJournal implements UploadLedger {
    *
    * @param own entries of uploads of this process.
    * @param found what `lockEntries()` has found.
-   * @returns the ids of the entries of what was released, and the uploads whose entry is not there any more: a row has
-   *   come to refer to them before, or a janitor has deleted them.
+   * @returns the uploads whose entry is not there any more: a row has come to refer to them before, or a janitor has
+   *   deleted them.
    * @throws UploadError `file-gone` for a file whose object a janitor has taken.
    */
   async record(
@@ -139,7 +139,7 @@ export class FileJournal implements UploadLedger {
     own: readonly AttachedEntry[],
     found: readonly AttachedEntry[],
     released: readonly ObjectRef[],
-  ): Promise<{ ids: string[]; missing: S3File[] }> {
+  ): Promise<S3File[]> {
     for (const some of batchesOf(found, rowsPerStatement)) {
       const locked = { id: In(some.map(({ id }) => id)), ...unclaimed }
       const [first] = some
@@ -151,9 +151,7 @@ export class FileJournal implements UploadLedger {
       // One statement for both: the upload's entry becomes that of the object it replaces.
       const { id: _, ...entry } = newEntry('release', object)
       const open = { id: first.id, ...openUpload }
-      if ((await this.#update(manager, open, { ...entry, uploadId: null })) === 1) {
-        return { ids: [first.id], missing: [] }
-      }
+      if ((await this.#update(manager, open, { ...entry, uploadId: null })) === 1) return []
     }
     const missing: S3File[] = []
     for (const some of batchesOf(own, rowsPerStatement)) {
@@ -163,7 +161,7 @@ export class FileJournal implements UploadLedger {
     }
     const entries = released.map((ref) => newEntry('release', ref))
     for (const some of batchesOf(entries, rowsPerStatement)) await this.#insert(some, manager)
-    return { ids: entries.map(({ id }) => id), missing }
+    return missing
   }
 
   /**

@@ -3,18 +3,13 @@ import { type ObjectRef, refId } from '../core/object-ref.js'
 import type { S3File } from '../core/s3-file.js'
 import { sharedState } from '../core/shared-state.js'
 
-/** What a row let go; with a journal, under the entry that says so. */
-export interface Release extends ObjectRef {
-  entryId: string | undefined
-}
-
 /** What happened to files at one level: in the transaction, or within a savepoint of it. */
 interface Level {
   /** Uploads that were given to a row, whether or not the statement then succeeded. */
   offered: Set<S3File>
   /** Uploads that a row refers to, or may do. */
   attached: Set<S3File>
-  released: Release[]
+  released: ObjectRef[]
   /** Uploads of savepoints that were rolled back, or for rows that were not there any more. */
   undone: Set<S3File>
   /** What was written in this transaction and is to be written again when it is rolled back. */
@@ -74,7 +69,7 @@ export class TransactionFiles {
     for (const file of files) this.#top().undone.add(file)
   }
 
-  release(released: Release[]): void {
+  release(released: readonly ObjectRef[]): void {
     this.#top().released.push(...released)
   }
 
@@ -129,7 +124,7 @@ export class TransactionFiles {
    *
    * @param isLast whether no other `save()` can be under way on the connection, one that has only offered its uploads.
    */
-  committed(isLast: boolean): { attached: Set<S3File>; unused: S3File[]; released: Release[] } {
+  committed(isLast: boolean): { attached: Set<S3File>; unused: S3File[]; released: ObjectRef[] } {
     const { offered, attached, undone, released } = this.#levels[0] ?? newLevel()
     const kept = new Set([...attached].map(refId))
     const unused = new Set([...(isLast ? offered : []), ...undone])

@@ -94,4 +94,21 @@ describe('a bundle', () => {
     const printed = JSON.parse(await consumer.node(['application.mjs']))
     expect(printed).toEqual([{ name: 'a.txt', size: 5, contentType: 'text/plain' }, 1, [1, 0], 0])
   })
+
+  it('of a worker that only uploads writes the journal, without a subscriber', async () => {
+    await bundle(
+      `
+      import { DataSource } from 'typeorm'
+      import { configureStorages, FileJournalEntry, uploadFromStream } from 'typeorm-s3-file'
+      import { MemoryStorage } from 'typeorm-s3-file/testing'
+      configureStorages({ default: new MemoryStorage() })
+      const dataSource = new DataSource({ type: 'sqljs', entities: [FileJournalEntry], synchronize: true })
+      await dataSource.initialize()
+      await uploadFromStream(Buffer.from('hello'), { name: 'a.txt' })
+      console.log(await dataSource.getRepository(FileJournalEntry).count())
+      `,
+      'worker.mjs',
+    )
+    expect((await consumer.node(['worker.mjs'])).trim()).toBe('1')
+  })
 })
