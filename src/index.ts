@@ -50,6 +50,7 @@ export { fileJournal } from './orm/file-journal.js'
 export { FileJournalEntry } from './orm/file-journal-entry.js'
 export { createFileTriggers, dropFileTriggers, fileTriggers } from './orm/file-triggers.js'
 export type { JournalBacklog } from './orm/journal-backlog.js'
+export { addJournalIndex } from './orm/journal-index.js'
 export type { LifecycleOptions } from './orm/lifecycle-options.js'
 export { type ReconcileOptions, reconcile } from './orm/reconcile.js'
 export type {

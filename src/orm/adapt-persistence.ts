@@ -258,7 +258,7 @@ function statementOf(builder: {
 }): EntityMetadata | undefined {
   const alias = builder.expressionMap.mainAlias
   if (insideExecutor.getStore() || !alias?.hasMetadata || !hasLifecycle(builder.dataSource)) return undefined
-  return alias.metadata
+  return fileColumnsOfTable(builder.dataSource, alias.metadata).length > 0 ? alias.metadata : undefined
 }
 
 type Outcome = 'written' | 'none' | 'unknown'

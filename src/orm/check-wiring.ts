@@ -3,6 +3,7 @@ import { type Finding, find } from '../core/finding.js'
 import { storageNames } from '../core/storage-registry.js'
 import { checkKeyIndex } from './check-key-index.js'
 import { checkTable } from './check-table.js'
+import { keyIndex } from './entry-values.js'
 import { type FileColumn, fileColumnsOf } from './file-columns.js'
 import { FileJournal } from './file-journal.js'
 import { dialectOf } from './file-sql.js'
@@ -115,6 +116,14 @@ async function checkJournal(runner: QueryRunner): Promise<Result> {
   }
   const table = await checkTable(runner, journal.metadata, journal.metadata.columns)
   if (typeof table !== 'string' && table.status === 'problem') return table
+  const { indices = [] } = (await runner.getTable(journal.metadata.tablePath)) ?? {}
+  if (!indices.some(({ name }) => name === keyIndex)) {
+    return {
+      status: 'warning',
+      message: `table '${journal.metadata.tablePath}' has no index '${keyIndex}': each save of a file reads the whole journal`,
+      fix: 'In a migration: await addJournalIndex(queryRunner)',
+    }
+  }
   const backlog = await readBacklog(runner.manager)
   if (backlog !== null && backlog.failing > 0) {
     return {

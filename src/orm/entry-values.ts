@@ -5,11 +5,14 @@ import type { FileJournalEntry } from './file-journal-entry.js'
 /** How entities of this kind are told, whichever copy of the package made the class. */
 export const journalBrand = Symbol.for('typeorm-s3-file.journal')
 
-/** An entry that is due at once. */
+/** The name of the index that the entries of an object are found by. */
+export const keyIndex = 'file_journal_key'
+
+/** A new entry, which is due at once unless it is said to be so later. */
 export function newEntry(
   reason: FileJournalEntry['reason'],
   { storage, key }: ObjectRef,
-  now = Date.now(),
+  { now = Date.now(), dueInSeconds = 0 }: { now?: number; dueInSeconds?: number } = {},
 ): FileJournalEntry {
   return {
     id: randomUUID(),
@@ -18,11 +21,15 @@ export function newEntry(
     key,
     uploadId: null,
     since: iso(now),
-    dueAt: iso(now),
+    dueAt: iso(now + dueInSeconds * 1000),
     claimedUntil: null,
     claimedBy: null,
     attempts: 0,
     lastError: null,
+    ticket: null,
+    owner: null,
+    declaredBytes: null,
+    state: null,
   }
 }
 

@@ -10,9 +10,12 @@ import { workOff } from './work-off.js'
 export interface FileJanitorOptions {
   /** Entries that are taken at once, 1 to 1,000. @default 1000 */
   batchSize?: number
-  /** How long `start()` waits when nothing is due. @default 60 */
+  /** How long `start()` waits when nothing is due, give or take a quarter. @default 60 */
   intervalSeconds?: number
-  /** How long the objects that rows let go stay. @default that of the DataSource's `S3FileSubscriber` */
+  /**
+   * How long released objects are kept, where that is longer than the subscriber's setting was when they were released.
+   * @default that of the DataSource's `S3FileSubscriber`
+   */
   deleteAfterSeconds?: number
   /** Called after each batch with what the run has done so far. */
   onProgress?: (report: JanitorReport) => void
@@ -77,8 +80,8 @@ export class FileJanitor {
     const report: JanitorReport = { deleted: 0, kept: 0, failed: 0, abortedUploads: 0 }
     let taken = batchSize
     while (taken === batchSize && !signal?.aborted) {
-      const { entries, outcome } = await workOff(journal, { limit: batchSize, deleteAfterSeconds })
-      taken = entries
+      const { found, outcome } = await workOff(journal, { limit: batchSize, deleteAfterSeconds })
+      taken = found
       report.deleted += outcome.deleted.length
       report.kept += outcome.kept.length
       report.failed += outcome.failed.length
@@ -110,7 +113,9 @@ export class FileJanitor {
       } catch (error) {
         onError(error)
       }
-      await sleep(intervalSeconds * 1000, undefined, { signal, ref: false }).catch(() => undefined)
+      // Janitors of many processes that were started at once do not go on in step.
+      const pauseSeconds = intervalSeconds * (0.75 + Math.random() / 2)
+      await sleep(pauseSeconds * 1000, undefined, { signal, ref: false }).catch(() => undefined)
     }
   }
 }

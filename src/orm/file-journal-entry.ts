@@ -1,5 +1,5 @@
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm'
-import { journalBrand } from './entry-values.js'
+import { journalBrand, keyIndex } from './entry-values.js'
 import { registerJournals } from './file-journal.js'
 
 // Here, not where a subscriber is made: a process that only uploads may have the entity alone.
@@ -12,6 +12,8 @@ registerJournals()
  * UTC.
  */
 @Entity('file_journal')
+// MySQL takes only a part of a key of 1,024 characters into an index, which TypeORM cannot say: `addJournalIndex()` does.
+@Index(keyIndex, { synchronize: false })
 export class FileJournalEntry {
   static readonly [journalBrand] = true
 
@@ -37,7 +39,10 @@ export class FileJournalEntry {
   @Column({ type: 'varchar', length: 24 })
   since!: string
 
-  /** When the janitor may look at it: an upload has until then to be saved. */
+  /**
+   * When a janitor may take it: an upload has until then to be saved, a released object is kept until then. Moves to the
+   * end of its lease when a janitor takes it, and to the next try after a failure.
+   */
   @Index()
   @Column({ type: 'varchar', length: 24 })
   dueAt!: string
@@ -56,4 +61,20 @@ export class FileJournalEntry {
   /** Why, the last time. */
   @Column({ type: 'text', nullable: true })
   lastError!: string | null
+
+  /** Of a direct upload: the ticket that it was permitted by. */
+  @Column({ type: 'varchar', length: 64, nullable: true })
+  ticket!: string | null
+
+  /** Of a direct upload: who was permitted to upload. */
+  @Column({ type: 'varchar', length: 255, nullable: true })
+  owner!: string | null
+
+  /** Of a direct upload: the size that was announced. A bigint, which some drivers give as text. */
+  @Column({ type: 'bigint', nullable: true })
+  declaredBytes!: number | string | null
+
+  /** Of a direct upload: how far it is. */
+  @Column({ type: 'varchar', length: 20, nullable: true })
+  state!: string | null
 }

@@ -1,12 +1,9 @@
-import { randomUUID } from 'node:crypto'
 import {
-  Brackets,
   type DataSource,
   type EntityManager,
   type EntityMetadata,
   In,
   IsNull,
-  LessThan,
   type QueryRunner,
 } from 'typeorm'
 import { ConfigurationError, JournalError, UploadError } from '../core/errors.js'
@@ -16,21 +13,15 @@ import { sharedState } from '../core/shared-state.js'
 import { type LedgerEntry, registerLedger, type UploadLedger, uploadStateOf } from '../core/upload-ledger.js'
 import { batchesOf } from './batches.js'
 import { beforeDestroy, whenInitialized } from './data-source-hooks.js'
+import { EntryStatements } from './entry-statements.js'
 import { iso, journalBrand, newEntry } from './entry-values.js'
 import { allFileColumns } from './file-columns.js'
 import type { FileJournalEntry } from './file-journal-entry.js'
-import { dialectOf, sharesConnection } from './file-sql.js'
+import { sharesConnection } from './file-sql.js'
+import { inTransaction } from './in-transaction.js'
+import { addJournalIndex } from './journal-index.js'
 import { lifecycleOf } from './lifecycle-options.js'
 import { TransactionFiles } from './transaction-files.js'
-
-/** How long a janitor may take for a batch before another one may take it over. */
-const leaseSeconds = 15 * 60
-
-/** Which entries a janitor takes: those that are due, or those it was told of. */
-export type Claim =
-  | { limit: number; deleteAfterSeconds: number }
-  | { ids: string[] }
-  | { released: ObjectRef[] }
 
 /** Rows of one statement: with a parameter for each value, a database takes a few thousand. */
 const rowsPerStatement = 500
@@ -53,10 +44,12 @@ const journals = sharedState('journals', () => new WeakMap<DataSource, FileJourn
 export class FileJournal implements UploadLedger {
   readonly dataSource: DataSource
   readonly metadata: EntityMetadata
+  readonly statements: EntryStatements
 
   private constructor(dataSource: DataSource, metadata: EntityMetadata) {
     this.dataSource = dataSource
     this.metadata = metadata
+    this.statements = new EntryStatements(this.entity)
   }
 
   /** The journal of a DataSource that has the entity. */
@@ -73,19 +66,17 @@ export class FileJournal implements UploadLedger {
     return journal
   }
 
-  /** The entity, for statements that only read. */
   get entity(): typeof FileJournalEntry {
-    return this.#target
+    return this.metadata.target as typeof FileJournalEntry
   }
 
   /** @throws JournalError `journal-failed`. */
   async open(object: ObjectRef): Promise<LedgerEntry> {
     const { keepUnsavedSeconds } = lifecycleOf(this.dataSource)
-    const now = Date.now()
-    const entry = { ...newEntry('upload', object, now), dueAt: iso(now + keepUnsavedSeconds * 1000) }
-    const write = () => this.#insert([entry])
-    await this.#run('note an upload', async (manager, runner) => {
-      await this.#insert([entry], manager)
+    const entry = newEntry('upload', object, { dueInSeconds: keepUnsavedSeconds })
+    const write = () => this.run('note an upload', (manager) => this.statements.insert(manager, [entry]))
+    await this.run('note an upload', async (manager, runner) => {
+      await this.statements.insert(manager, [entry])
       // SQLite has one connection for all: the entry may have come into somebody else's transaction.
       if (runner.isTransactionActive) TransactionFiles.of(runner).onUndo(write)
     })
@@ -94,14 +85,16 @@ export class FileJournal implements UploadLedger {
 
   /** Changes an entry of an upload; one that is gone stays gone. */
   async updateUpload(id: string, change: { uploadId?: string; dueAt?: string }): Promise<void> {
-    await this.#run('note an upload', (manager) => this.#update(manager, { id }, change))
+    await this.run('note an upload', (manager) =>
+      this.statements.update(manager, { id, ...unclaimed }, change),
+    )
   }
 
   async remove(ids: string[], claimedBy?: string): Promise<void> {
     if (ids.length === 0) return
     const owner = claimedBy === undefined ? {} : { claimedBy }
-    await this.#run('strike an entry', (manager, runner) =>
-      this.#transact(runner, () => this.#delete(manager, { id: In(ids), ...owner })),
+    await this.run('remove an entry', (manager, runner) =>
+      this.transact(runner, () => this.statements.delete(manager, { id: In(ids), ...owner })),
     )
   }
 
@@ -143,125 +136,26 @@ export class FileJournal implements UploadLedger {
     for (const some of batchesOf(found, rowsPerStatement)) {
       const locked = { id: In(some.map(({ id }) => id)), ...unclaimed }
       const [first] = some
-      if ((await this.#delete(manager, locked)) < some.length) throw fileGone(first?.file as S3File)
+      if ((await this.statements.delete(manager, locked)) < some.length) throw fileGone(first?.file as S3File)
     }
+    const { deleteAfterSeconds } = lifecycleOf(this.dataSource)
     const [first] = own
     const [object] = released
     if (first !== undefined && object !== undefined && own.length === 1 && released.length === 1) {
       // One statement for both: the upload's entry becomes that of the object it replaces.
-      const { id: _, ...entry } = newEntry('release', object)
+      const { id: _, ...entry } = newEntry('release', object, { dueInSeconds: deleteAfterSeconds })
       const open = { id: first.id, ...openUpload }
-      if ((await this.#update(manager, open, { ...entry, uploadId: null })) === 1) return []
+      if ((await this.statements.update(manager, open, { ...entry, uploadId: null })) === 1) return []
     }
     const missing: S3File[] = []
     for (const some of batchesOf(own, rowsPerStatement)) {
       const open = { id: In(some.map(({ id }) => id)), ...openUpload }
-      if ((await this.#delete(manager, open)) < some.length)
+      if ((await this.statements.delete(manager, open)) < some.length)
         missing.push(...(await this.#missing(manager, some)))
     }
-    const entries = released.map((ref) => newEntry('release', ref))
-    for (const some of batchesOf(entries, rowsPerStatement)) await this.#insert(some, manager)
+    const entries = released.map((ref) => newEntry('release', ref, { dueInSeconds: deleteAfterSeconds }))
+    for (const some of batchesOf(entries, rowsPerStatement)) await this.statements.insert(manager, some)
     return missing
-  }
-
-  /**
-   * Claims all entries of an object, for `discard()`.
-   *
-   * @returns what the claim is known by; null when another transaction has one of them: a row is about to refer to it.
-   */
-  async claimObject(object: ObjectRef): Promise<{ ids: string[]; token: string } | null> {
-    const entries = await this.#run('look for an entry', (manager) =>
-      this.#find(manager, { key: object.key }),
-    )
-    const ids = entries.filter((entry) => refId(entry) === refId(object) && entry.claimedUntil === null)
-    if (ids.length === 0) return { ids: [], token: '' }
-    const claimed = await this.claim({ ids: ids.map(({ id }) => id) })
-    const own = { ids: claimed.entries.map(({ id }) => id), token: claimed.token }
-    if (own.ids.length === ids.length) return own
-    await this.giveBack(own)
-    return null
-  }
-
-  /** Undoes `claimObject()`. */
-  async giveBack({ ids, token }: { ids: string[]; token: string }): Promise<void> {
-    const { keepUnsavedSeconds } = lifecycleOf(this.dataSource)
-    const dueAt = iso(Date.now() + keepUnsavedSeconds * 1000)
-    const change = { claimedUntil: null, claimedBy: null, dueAt }
-    await this.#run('give back entries', (manager) =>
-      this.#update(manager, { id: In(ids), claimedBy: token }, change),
-    )
-  }
-
-  /** Takes entries for a while, so that no other janitor works on them. */
-  async claim(claim: Claim, now = Date.now()): Promise<{ token: string; entries: FileJournalEntry[] }> {
-    const token = randomUUID()
-    const entries = await this.#run('claim entries', async (manager, runner) => {
-      await this.#transact(runner, () => this.#claim(manager, claim, token, now))
-      return manager.find(this.#target, { where: { claimedBy: token } })
-    })
-    return { token, entries }
-  }
-
-  /** Gives entries back after a failure, to be tried again later. Their objects stay given up. */
-  async postpone(
-    failures: { entry: FileJournalEntry; error: unknown }[],
-    token: string,
-    now = Date.now(),
-  ): Promise<void> {
-    if (failures.length === 0) return
-    await this.#run('postpone entries', (manager, runner) =>
-      this.#transact(runner, async () => {
-        for (const { entry, error } of failures) {
-          const attempts = entry.attempts + 1
-          const own = { id: entry.id, claimedBy: token }
-          await this.#update(manager, own, {
-            attempts,
-            lastError: String(error).slice(0, 1000),
-            dueAt: iso(now + backoffSeconds(attempts) * 1000),
-            claimedUntil: iso(now),
-            claimedBy: null,
-          })
-        }
-      }),
-    )
-  }
-
-  async #claim(manager: EntityManager, claim: Claim, token: string, now: number): Promise<void> {
-    const query = manager
-      .createQueryBuilder(this.#target, 'entry')
-      .select(['entry.id'])
-      .where(
-        new Brackets((free) =>
-          free.where({ claimedUntil: IsNull() }).orWhere({ claimedUntil: LessThan(iso(now)) }),
-        ),
-      )
-      .callListeners(false)
-    if ('ids' in claim) query.andWhere({ id: In(claim.ids) })
-    else if ('released' in claim) {
-      query.andWhere({ reason: 'release', key: In(claim.released.map(({ key }) => key)) })
-    } else {
-      query
-        .andWhere({ dueAt: LessThan(iso(now + 1)) })
-        .andWhere(
-          new Brackets((due) =>
-            due
-              .where({ reason: 'upload' })
-              .orWhere({ since: LessThan(iso(now - claim.deleteAfterSeconds * 1000 + 1)) }),
-          ),
-        )
-        .orderBy('entry.dueAt')
-        .limit(claim.limit)
-    }
-    if (this.#knowsSkipLocked()) query.setLock('pessimistic_write').setOnLocked('skip_locked')
-    const found = await query.getMany()
-    if (found.length === 0) return
-    const free = [{ claimedUntil: IsNull() }, { claimedUntil: LessThan(iso(now)) }]
-    const ids = In(found.map(({ id }) => id))
-    await this.#update(
-      manager,
-      free.map((condition) => ({ id: ids, ...condition })),
-      { claimedBy: token, claimedUntil: iso(now + leaseSeconds * 1000) },
-    )
   }
 
   /** The uploads whose entry is gone. */
@@ -279,91 +173,18 @@ export class FileJournal implements UploadLedger {
    */
   #find(manager: EntityManager, where: object, isLocked = false): Promise<FileJournalEntry[]> {
     const locks = isLocked && manager.queryRunner?.isTransactionActive && !sharesConnection(this.dataSource)
-    return manager.find(this.#target, { where, ...(locks ? { lock: { mode: 'pessimistic_write' } } : {}) })
-  }
-
-  #knowsSkipLocked(): boolean {
-    const { driver, options } = this.dataSource
-    switch (dialectOf(this.dataSource)) {
-      case 'postgres':
-        return true
-      case 'mysql': {
-        const [major = 0, minor = 0] = (driver.version ?? '').split('.').map(Number)
-        const since: [number, number] = options.type === 'mariadb' ? [10, 6] : [8, 0]
-        return major > since[0] || (major === since[0] && minor >= since[1])
-      }
-      case 'sqlite':
-        return false
-    }
-  }
-
-  get #target() {
-    return this.metadata.target as typeof FileJournalEntry
-  }
-
-  async #insert(entries: FileJournalEntry[], manager?: EntityManager): Promise<void> {
-    if (entries.length === 0) return
-    if (manager === undefined) {
-      await this.#run('write entries', (own) => this.#insert(entries, own))
-      return
-    }
-    await manager
-      .createQueryBuilder()
-      .insert()
-      .into(this.#target)
-      .values(entries)
-      .orIgnore()
-      .callListeners(false)
-      .updateEntity(false)
-      .execute()
-  }
-
-  async #update(
-    manager: EntityManager,
-    where: object | object[],
-    change: Partial<FileJournalEntry>,
-  ): Promise<number> {
-    const result = await manager
-      .createQueryBuilder()
-      .update(this.#target)
-      .set(change)
-      .where(where)
-      .callListeners(false)
-      .updateEntity(false)
-      .execute()
-    return result.affected ?? 0
-  }
-
-  async #delete(manager: EntityManager, where: object): Promise<number> {
-    const result = await manager
-      .createQueryBuilder()
-      .delete()
-      .from(this.#target)
-      .where(where)
-      .callListeners(false)
-      .execute()
-    return result.affected ?? 0
+    return manager.find(this.entity, { where, ...(locks ? { lock: { mode: 'pessimistic_write' } } : {}) })
   }
 
   /** In a transaction of its own, where there is a connection for it. */
-  async #transact(runner: QueryRunner, work: () => Promise<unknown>): Promise<void> {
-    if (sharesConnection(this.dataSource)) {
-      await work()
-      return
-    }
+  transact<Result>(runner: QueryRunner, work: () => Promise<Result>): Promise<Result> {
+    if (sharesConnection(this.dataSource)) return work()
     // MySQL's own level locks what is between the entries too, and transactions of the application would end in it.
-    await runner.startTransaction('READ COMMITTED')
-    try {
-      await work()
-      await runner.commitTransaction()
-    } catch (error) {
-      await runner.rollbackTransaction().catch(() => undefined) // The first error tells more.
-      throw error
-    }
+    return inTransaction(runner, work, 'READ COMMITTED')
   }
 
   /** On a connection of its own, of the database that is written to. */
-  async #run<Result>(
+  async run<Result>(
     what: string,
     work: (manager: EntityManager, runner: QueryRunner) => Promise<Result>,
   ): Promise<Result> {
@@ -381,9 +202,11 @@ export class FileJournal implements UploadLedger {
 /** From now on uploads find the journal of each DataSource that has the entity. */
 export function registerJournals(): void {
   const unregisters = new WeakMap<DataSource, () => void>()
-  whenInitialized('journal', (dataSource) => {
+  whenInitialized('journal', async (dataSource) => {
     const journal = FileJournal.of(dataSource)
     if (journal === undefined) return
+    if (dataSource.options.synchronize)
+      await journal.run('make its index', (_, runner) => addJournalIndex(runner))
     const fields = new Set(allFileColumns(dataSource).map(({ field }) => field))
     unregisters.set(dataSource, registerLedger({ ledger: journal, knows: (field) => fields.has(field) }))
   })
@@ -440,11 +263,6 @@ export function fileJournal(dataSource: DataSource): UploadLedger {
     )
   }
   return journal
-}
-
-/** Half a minute, twice as long each time, a day at most. */
-function backoffSeconds(attempts: number): number {
-  return Math.min(30 * 2 ** (attempts - 1), 86_400)
 }
 
 export function fileGone(file: S3File): UploadError {

@@ -1,7 +1,6 @@
 import { type EntityManager, In, LessThanOrEqual, MoreThan } from 'typeorm'
 import { FileJournal } from './file-journal.js'
 import type { FileJournalEntry } from './file-journal-entry.js'
-import { lifecycleOf } from './lifecycle-options.js'
 
 /** What waits in the file journal. */
 export interface JournalBacklog {
@@ -19,15 +18,10 @@ export async function readBacklog(manager: EntityManager, now = Date.now()): Pro
   const journal = FileJournal.of(manager.dataSource)
   if (journal === undefined) return null
   const { entity } = journal
-  const { deleteAfterSeconds } = lifecycleOf(manager.dataSource)
-  const by = (milliseconds: number) => LessThanOrEqual(new Date(milliseconds).toISOString())
   const [oldest] = await manager.find(entity, { order: { since: 'ASC' }, take: 1 })
   return {
     entries: await manager.count(entity),
-    due: await manager.countBy(entity, [
-      { reason: 'upload', dueAt: by(now) },
-      { reason: 'release', dueAt: by(now), since: by(now - deleteAfterSeconds * 1000) },
-    ]),
+    due: await manager.countBy(entity, { dueAt: LessThanOrEqual(new Date(now).toISOString()) }),
     failing: await manager.countBy(entity, { attempts: MoreThan(0) }),
     oldest: oldest === undefined ? null : new Date(oldest.since),
   }

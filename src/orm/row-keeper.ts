@@ -6,6 +6,7 @@ import { beforeDestroy, whenInitialized } from './data-source-hooks.js'
 import { allFileColumns } from './file-columns.js'
 import { FileJournal } from './file-journal.js'
 import { findReferred } from './file-references.js'
+import { claimObject, giveBack } from './journal-claims.js'
 
 /** Tells `discard()` whether rows of a DataSource refer to an object, and keeps them from coming to do so. */
 class DataSourceRows implements RowKeeper {
@@ -17,11 +18,12 @@ class DataSourceRows implements RowKeeper {
 
   async giveUp(object: ObjectRef): Promise<GivenUp | null> {
     const journal = FileJournal.of(this.#dataSource)
-    const claim = await journal?.claimObject(object)
+    const claim = journal && (await claimObject(journal, object))
     if (claim === null) return null
+    const ids = claim?.entries.map(({ id }) => id) ?? []
     const given: GivenUp = {
-      confirm: async () => journal?.remove(claim?.ids ?? [], claim?.token),
-      undo: async () => claim && journal?.giveBack(claim),
+      confirm: async () => journal?.remove(ids, claim?.token),
+      undo: async () => claim && giveBack(journal as FileJournal, claim),
     }
     if (!(await this.#isReferred(object))) return given
     await given.confirm() // What a row refers to needs no entry.

@@ -1,5 +1,6 @@
-import type { Claim, FileJournal } from './file-journal.js'
+import type { FileJournal } from './file-journal.js'
 import type { FileJournalEntry } from './file-journal-entry.js'
+import { type Claim, claimEntries, postponeEntries } from './journal-claims.js'
 import { type Removal, type RemovalOutcome, removeObjects } from './object-remover.js'
 
 interface EntryRemoval extends Removal {
@@ -10,14 +11,14 @@ interface EntryRemoval extends Removal {
  * Takes entries of the journal, deletes the objects that no row refers to, and strikes the entries.
  *
  * @param isComplete that the uploads among them are known to be complete, so that none has to be aborted.
- * @returns how many entries were taken, and what became of their objects.
+ * @returns how many entries were found, and what happened to the objects of those that were taken.
  */
 export async function workOff(
   journal: FileJournal,
   claim: Claim,
   isComplete = false,
-): Promise<{ entries: number; outcome: RemovalOutcome<EntryRemoval> }> {
-  const { token, entries } = await journal.claim(claim)
+): Promise<{ found: number; outcome: RemovalOutcome<EntryRemoval> }> {
+  const { token, entries, found } = await claimEntries(journal, claim)
   const removals = entries.map((entry) => ({
     storage: entry.storage,
     key: entry.key,
@@ -29,9 +30,10 @@ export async function workOff(
     [...outcome.deleted, ...outcome.kept].map(({ entry }) => entry.id),
     token,
   )
-  await journal.postpone(
+  await postponeEntries(
+    journal,
     outcome.failed.map(({ item, error }) => ({ entry: item.entry, error })),
     token,
   )
-  return { entries: entries.length, outcome }
+  return { found, outcome }
 }

@@ -45,7 +45,7 @@ describe.each(databasesOfRun())('the example migrations on %s', (name) => {
     for (const upload of [keyOf(1), keyOf(2), '']) {
       await dataSource.query(`INSERT INTO invoice (number, upload) VALUES ('7', '${upload}')`)
     }
-    await run(5)
+    await run(6)
     const [first, second, third] = await dataSource.getRepository(Invoice).find({ order: { id: 'ASC' } })
     expect(first?.file).toMatchObject({
       key: keyOf(1),
@@ -72,7 +72,7 @@ describe.each(databasesOfRun())('the example migrations on %s', (name) => {
   })
 
   it('lead back to paths', async () => {
-    for (let count = 0; count < 4; count++) await dataSource.undoLastMigration()
+    for (let count = 0; count < 5; count++) await dataSource.undoLastMigration()
     const rows = await dataSource.query('SELECT id, upload FROM invoice ORDER BY id')
     expect(rows).toEqual([
       { id: 1, upload: keyOf(1) },
