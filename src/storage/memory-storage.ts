@@ -15,6 +15,7 @@ import type {
   UrlOptions,
 } from '../core/file-storage.js'
 import { compareKeys, normalizePrefix } from '../core/object-key.js'
+import { checkObjectParams } from '../core/object-params.js'
 import { checkOptions, option } from '../core/options.js'
 import { encodeCrc32 } from './crc32.js'
 
@@ -42,6 +43,9 @@ export class MemoryStorage implements FileStorage {
   constructor(options: MemoryStorageOptions = {}) {
     checkOptions('MemoryStorage', options, { keyPrefix: option.text, objectParams: option.objectOrFunction })
     this.keyPrefix = normalizePrefix('MemoryStorage', options.keyPrefix)
+    if (typeof options.objectParams === 'object') {
+      checkObjectParams('MemoryStorage objectParams', options.objectParams)
+    }
     if (options.objectParams !== undefined) this.objectParams = options.objectParams
   }
 

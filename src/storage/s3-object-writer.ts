@@ -70,10 +70,10 @@ export class S3ObjectWriter {
     const answer = await this.#write(part, (condition) =>
       this.#bucket.send(
         new PutObjectCommand({
+          ...objectInput(this.#options),
           ...this.#target,
           ContentLength: part.length,
           ChecksumCRC32: checksum,
-          ...objectInput(this.#options),
           ...condition,
         }),
         this.#operation('PutObject', { part }),
@@ -92,8 +92,8 @@ export class S3ObjectWriter {
     try {
       created = await this.#bucket.send(
         new CreateMultipartUploadCommand({
-          ...this.#target,
           ...objectInput(this.#options),
+          ...this.#target,
           ...(hasChecksum ? { ChecksumAlgorithm: 'CRC32', ChecksumType: 'FULL_OBJECT' } : {}),
         }),
         this.#operation('CreateMultipartUpload'),

@@ -26,6 +26,7 @@ import type {
 import type { DiagnoseOptions, Finding } from '../core/finding.js'
 import { defaultInlineTypes, inlineTypesProblem } from '../core/inline-types.js'
 import { normalizePrefix } from '../core/object-key.js'
+import { checkObjectParams } from '../core/object-params.js'
 import { checkOptions, option } from '../core/options.js'
 import { maxUrlSeconds } from '../core/s3-file.js'
 import { maxPartBytes, minPartBytes } from './part-plan.js'
@@ -142,6 +143,9 @@ export class S3Storage implements FileStorage {
       throw new ConfigurationError('invalid-option', "S3Storage urls: option 'sign' needs 'publicBaseUrl'")
     }
     this.keyPrefix = normalizePrefix('S3Storage', options.keyPrefix)
+    if (typeof options.objectParams === 'object') {
+      checkObjectParams('S3Storage objectParams', options.objectParams)
+    }
     if (options.objectParams !== undefined) this.objectParams = options.objectParams
     this.inlineTypes = urls.inlineTypes ?? defaultInlineTypes
     this.#settings = {

@@ -20,6 +20,7 @@ import type {
 import { dispositionOf, mayBeInline } from '../core/inline-types.js'
 import type { KeyStrategy } from '../core/key-strategy.js'
 import { normalizePrefix } from '../core/object-key.js'
+import { checkObjectParams } from '../core/object-params.js'
 import { option } from '../core/options.js'
 import { getStorage } from '../core/storage-registry.js'
 import { findLedger, type UploadLedger } from '../core/upload-ledger.js'
@@ -83,8 +84,8 @@ export function resolveTarget<Entity>(owner: string, options: TargetOptions<Enti
           dispositionOf(file.contentType, storage.inlineTypes),
           file.name,
         ),
-        ...(await paramsOf(storage.objectParams, file)),
-        ...(await paramsOf(rules.objectParams, file)),
+        ...(await paramsOf(`objectParams of storage '${storageName}'`, storage.objectParams, file)),
+        ...(await paramsOf(`objectParams of ${field?.label ?? owner}`, rules.objectParams, file)),
       }
       if (mayBeInline(file.contentType) || /^\s*attachment\b/i.test(params.ContentDisposition)) return params
       return { ...params, ContentDisposition: contentDisposition('attachment', file.name) }
@@ -108,9 +109,13 @@ function fieldOf<Entity>(
   return findField(into[0] as FieldOwner<never>, into[1])
 }
 
+/** Of a storage of somebody else's, objects are as little checked as what a function gives. */
 async function paramsOf(
-  option: ObjectParamsOption | undefined,
+  owner: string,
+  option: ObjectParamsOption = {},
   file: ObjectParamsContext,
 ): Promise<ObjectParams> {
-  return typeof option === 'function' ? option(file) : { ...option }
+  const params = typeof option === 'function' ? await option(file) : option
+  checkObjectParams(owner, params)
+  return params
 }

@@ -25,6 +25,16 @@ describe('S3Storage', () => {
     ],
     [{ bucket, urls: { window: 1 } }, 'unknown-option', "S3Storage urls: there is no option 'window'"],
     [{ bucket, urls: { sign: () => '' } }, 'invalid-option', "option 'sign' needs 'publicBaseUrl'"],
+    [
+      { bucket, objectParams: { Key: 'elsewhere' } },
+      'unknown-option',
+      "S3Storage objectParams: there is no option 'Key'",
+    ],
+    [
+      { bucket, objectParams: { CacheControl: 60 } },
+      'invalid-option',
+      "'CacheControl' takes a text of printable ASCII, not 60",
+    ],
   ])('refuses %o', (options, code, message) => {
     expect(() => new S3Storage(options as unknown as S3StorageOptions)).toThrow(
       expect.objectContaining({ code, message: expect.stringContaining(message) }),

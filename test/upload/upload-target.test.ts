@@ -172,4 +172,35 @@ describe('the object parameters', () => {
     const { paramsOf } = resolveTarget('upload', { objectParams })
     expect(await paramsOf(about)).toMatchObject({ Tagging: { key: 'k' } })
   })
+
+  it.each([
+    [{ Key: 'elsewhere' }, 'unknown-option', "there is no option 'Key'"],
+    [{ ContentType: 'text/html' }, 'unknown-option', "there is no option 'ContentType'"],
+    [{ StorageClas: 'GLACIER' }, 'unknown-option', "did you mean 'StorageClass'?"],
+    [
+      { Metadata: { author: 'Jürgen' } },
+      'invalid-option',
+      "'author' of 'Metadata' takes a text of printable",
+    ],
+    [undefined, 'invalid-option', 'options are an object, not undefined'],
+  ])('that a function gives are checked as well: %j', async (params, code, message) => {
+    const objectParams = () => params as never
+    const fail = (owner: string) => ({
+      name: 'ConfigurationError',
+      code,
+      message: expect.stringMatching(new RegExp(`^objectParams of ${owner}: .*`)),
+    })
+    const ofCall = resolveTarget('upload', { objectParams }).paramsOf(about)
+    await expect(ofCall).rejects.toMatchObject(fail('upload'))
+    await expect(ofCall).rejects.toThrow(message)
+    configureStorages({ default: new MemoryStorage({ objectParams }) })
+    const ofStorage = resolveTarget('upload', {}).paramsOf(about)
+    await expect(ofStorage).rejects.toMatchObject(fail("storage 'default'"))
+  })
+
+  it("of a storage of somebody else's are checked, too", async () => {
+    const storage = Object.assign(new MemoryStorage(), { objectParams: { Bucket: 'other' } as never })
+    configureStorages({ default: storage })
+    await expect(resolveTarget('upload', {}).paramsOf(about)).rejects.toThrow("there is no option 'Bucket'")
+  })
 })
