@@ -18,7 +18,7 @@ import type {
   ObjectParamsOption,
 } from '../core/file-storage.js'
 import { dispositionOf, mayBeInline } from '../core/inline-types.js'
-import type { KeyStrategy } from '../core/key-strategy.js'
+import { assertRoomForKeys, type KeyStrategy } from '../core/key-strategy.js'
 import { normalizePrefix } from '../core/object-key.js'
 import { checkObjectParams } from '../core/object-params.js'
 import { option } from '../core/options.js'
@@ -47,6 +47,8 @@ export interface UploadTarget {
   storageName: string
   ledger: UploadLedger | undefined
   keyPrefix: string
+  /** The most characters of a key, prefix and all; undefined for what S3 takes. */
+  maxKeyLength: number | undefined
   key: KeyStrategy
   policies: FilePolicy[]
   inspectors: FileInspector[]
@@ -65,12 +67,17 @@ export function resolveTarget<Entity>(owner: string, options: TargetOptions<Enti
   const storageName = rules.storage ?? 'default'
   const storage = getStorage(storageName)
   const given = rules === options ? [options] : [rules, options]
+  const { key = 'unique' } = rules
+  const keyPrefix = storage.keyPrefix + normalizePrefix(owner, rules.keyPrefix)
+  if (field !== undefined)
+    assertRoomForKeys(`${owner} into ${field.label}`, key, keyPrefix, field.maxKeyLength)
   return {
     storage,
     storageName,
     ledger: options.journal ?? findLedger(owner, field),
-    keyPrefix: storage.keyPrefix + normalizePrefix(owner, rules.keyPrefix),
-    key: rules.key ?? 'unique',
+    keyPrefix,
+    maxKeyLength: field?.maxKeyLength,
+    key,
     policies: given.map((each) => ({
       maxSizeBytes: each.maxSizeBytes,
       minSizeBytes: each.minSizeBytes ?? 0,

@@ -117,6 +117,35 @@ describe('the target of an upload', () => {
   )
 })
 
+describe('a field whose column is too short for its keys', () => {
+  class Short {
+    declare file: S3File
+  }
+  registerField(Short, 'file', {
+    label: 'Short.file',
+    layout: 'key',
+    isMultiple: false,
+    onReplace: 'delete',
+    onRemove: 'delete',
+    maxKeyLength: 40,
+    rules: {},
+  })
+
+  it("is told from the storage's prefix, before anything is read, with the least length that will do", () => {
+    configureStorages({ default: new MemoryStorage({ keyPrefix: 'files' }) })
+    expect(() => resolveTarget('upload', { into: [Short, 'file'] })).toThrow(
+      expect.objectContaining({
+        code: 'invalid-option',
+        message: expect.stringContaining(
+          "upload into Short.file: the column has room for 40 characters, and a key below 'files/' needs 41",
+        ),
+      }),
+    )
+    configureStorages({ default: new MemoryStorage({ keyPrefix: 'file' }) })
+    expect(resolveTarget('upload', { into: [Short, 'file'] }).maxKeyLength).toBe(40)
+  })
+})
+
 describe('the object parameters', () => {
   it('make a download of every object that nobody says otherwise about', async () => {
     expect(await resolveTarget('upload', {}).paramsOf(about)).toEqual({
