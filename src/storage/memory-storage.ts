@@ -17,6 +17,7 @@ import type {
 import { compareKeys, normalizePrefix } from '../core/object-key.js'
 import { checkObjectParams } from '../core/object-params.js'
 import { checkOptions, option } from '../core/options.js'
+import { urlOptionChecks } from '../core/s3-file.js'
 import { encodeCrc32 } from './crc32.js'
 
 /** What a `MemoryStorage` is made of. */
@@ -123,7 +124,9 @@ export class MemoryStorage implements FileStorage {
     }
   }
 
-  async url(key: string, { expiresInSeconds = 900 }: UrlOptions = {}): Promise<SignedUrl> {
+  async url(key: string, options: UrlOptions = {}): Promise<SignedUrl> {
+    checkOptions('MemoryStorage.url', options, urlOptionChecks)
+    const { expiresInSeconds = 900 } = options
     const now = Date.now()
     return {
       url: `memory:${key.split('/').map(encodeURIComponent).join('/')}`,

@@ -28,7 +28,7 @@ import { defaultInlineTypes, inlineTypesProblem } from '../core/inline-types.js'
 import { normalizePrefix } from '../core/object-key.js'
 import { checkObjectParams } from '../core/object-params.js'
 import { checkOptions, option } from '../core/options.js'
-import { maxUrlSeconds } from '../core/s3-file.js'
+import { maxUrlSeconds, urlOptionChecks } from '../core/s3-file.js'
 import { maxPartBytes, minPartBytes } from './part-plan.js'
 import { S3Bucket } from './s3-bucket.js'
 import { createClient } from './s3-client.js'
@@ -271,7 +271,8 @@ export class S3Storage implements FileStorage {
     return abortUpload(this.#bucket, key, uploadId)
   }
 
-  url(key: string, options?: UrlOptions): Promise<SignedUrl> {
+  async url(key: string, options: UrlOptions = {}): Promise<SignedUrl> {
+    checkOptions('S3Storage.url', options, urlOptionChecks)
     return this.#signer.sign(key, options)
   }
 
