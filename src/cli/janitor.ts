@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { maxTimerSeconds } from '../core/options.js'
 import { FileJanitor, type FileJanitorOptions, type JanitorReport } from '../orm/file-janitor.js'
 import { type Command, commonHelp, commonOptions } from './command.js'
 import { parseDuration } from './duration.js'
@@ -32,7 +33,7 @@ async function run(args: string[]): Promise<number> {
     },
   })
   const given = {
-    intervalSeconds: parseDuration('interval', values.interval),
+    intervalSeconds: parseDuration('interval', values.interval, maxTimerSeconds),
     batchSize: parseCount('batch-size', values['batch-size']),
     deleteAfterSeconds: parseDuration('delete-after', values['delete-after']),
   }

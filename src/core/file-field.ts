@@ -4,6 +4,7 @@ import { checkAccept } from './file-policy.js'
 import type { ObjectParamsOption } from './file-storage.js'
 import type { KeyStrategy } from './key-strategy.js'
 import { normalizePrefix } from './object-key.js'
+import { checkObjectParams } from './object-params.js'
 import { option } from './options.js'
 import type { S3File } from './s3-file.js'
 import { sharedState } from './shared-state.js'
@@ -56,17 +57,22 @@ export interface FileField {
   onReplace: 'delete' | 'keep'
   /** What becomes of the object when the row is removed. */
   onRemove: 'delete' | 'keep'
+  /** The most characters of a key that the row's column takes; undefined for one that takes any. */
+  maxKeyLength?: number
   rules: FileRules
 }
 
 /**
- * Checks what the option checks cannot: prefixes and types.
+ * Checks what the option checks cannot: prefixes, types, object parameters.
  *
- * @throws ConfigurationError `invalid-option`.
+ * @throws ConfigurationError `invalid-option`, `unknown-option`.
  */
 export function checkRules(owner: string, rules: FileRules): void {
   normalizePrefix(owner, rules.keyPrefix)
   checkAccept(owner, rules.accept)
+  if (typeof rules.objectParams === 'object') {
+    checkObjectParams(`${owner} objectParams`, rules.objectParams)
+  }
   if (rules.maxSizeBytes !== undefined && (rules.minSizeBytes ?? 0) > rules.maxSizeBytes) {
     throw new ConfigurationError('invalid-option', `${owner}: 'minSizeBytes' is larger than 'maxSizeBytes'`)
   }

@@ -2,7 +2,7 @@ import { isReservedName, replaceControlCharacters } from './object-key.js'
 
 /** Bytes of UTF-8; what every common file system takes. */
 const maxNameBytes = 255
-const maxSlugLength = 100
+export const maxSlugLength = 100
 const fallbackName = 'file'
 
 /**
@@ -28,14 +28,14 @@ function isPlain(text: string): boolean {
 
 /** The start of a text, in whole characters. */
 function firstBytes(text: string, maxBytes: number): string {
-  let start = ''
+  let first = ''
   let bytes = 0
   for (const character of text) {
     bytes += Buffer.byteLength(character)
     if (bytes > maxBytes) break
-    start += character
+    first += character
   }
-  return start
+  return first
 }
 
 /** The extension of a name in lower case and without its dot: 1 to 10 ASCII letters and digits, otherwise `''`. */
@@ -46,17 +46,23 @@ export function extensionOf(name: string): string {
 /**
  * The name as a part of a key: ASCII letters, digits, `.`, `-`, `_`; accents dropped, the extension kept. What has
  * no such letter becomes `file`, so `报告.pdf` gives `file.pdf`; a reserved name gets an underscore: `con_.txt`.
+ *
+ * @param maxLength of `base`, at least 1.
  */
-export function slugName(name: string): { base: string; extension: string } {
+export function slugName(name: string, maxLength = maxSlugLength): { base: string; extension: string } {
   const extension = extensionOf(name)
   const stem = extension === '' ? name : name.slice(0, -(extension.length + 1))
-  const base = (isPlain(stem) ? stem : stem.normalize('NFKD').replace(/\p{M}+/gu, ''))
+  const slug = (isPlain(stem) ? stem : stem.normalize('NFKD').replace(/\p{M}+/gu, ''))
     .replace(/[^A-Za-z0-9._-]+/g, '-')
     .replace(/\.{2,}/g, '.')
-    .slice(0, maxSlugLength)
-    .replace(/^[.-]+|[.-]+$/g, '')
-  if (base === '') return { base: fallbackName, extension }
-  return { base: isReservedName(base) ? unreserved(base) : base, extension }
+  const base = start(slug, maxLength)
+  const safe = isReservedName(base) ? start(unreserved(base), maxLength) : base
+  // An underscore may be what does not fit.
+  return { base: safe === '' || isReservedName(safe) ? start(fallbackName, maxLength) : safe, extension }
+}
+
+function start(slug: string, maxLength: number): string {
+  return slug.slice(0, maxLength).replace(/^[.-]+|[.-]+$/g, '')
 }
 
 /** `con.tar.gz` → `con_.tar.gz` */

@@ -1,7 +1,7 @@
 import { randomFillSync } from 'node:crypto'
 import { ConfigurationError } from './errors.js'
-import { slugName } from './file-name.js'
-import { maxKeyBytes, pathProblem } from './object-key.js'
+import { maxSlugLength, slugName } from './file-name.js'
+import { isLongerThan, lengthOf, maxKeyBytes, pathProblem } from './object-key.js'
 
 /** What a key function is told of the file it names. */
 export interface KeyContext {
@@ -28,10 +28,13 @@ export interface MadeKey {
   isUnique: boolean
 }
 
-export interface KeySources {
-  now: () => Date
+/** What a key is made with besides the file's name. */
+export interface KeyOptions {
+  /** The most characters that the column takes; S3 takes 1,024 bytes. */
+  maxLength?: number | undefined
+  now?: () => Date
   /** A text of at least 128 random bits, in ASCII letters, digits, `-` and `_`. */
-  random: () => string
+  random?: () => string
 }
 
 const randomBytesPerKey = 16
@@ -48,7 +51,44 @@ function drawRandom(): string {
   return drawn.toString('base64url', usedBytes - randomBytesPerKey, usedBytes)
 }
 
-const realSources: KeySources = { now: () => new Date(), random: drawRandom }
+/** 16 bytes in base64url. */
+const randomLength = 22
+/** `_YYYYmmddHHMMSS_` */
+const timestampLength = 16
+/** A name of one letter, and the longest extension with its dot. */
+const leastNameLength = 12
+
+/** Whether keys of a strategy fit into a column: prefix, random part, and something of the name. */
+export function hasRoomForKeys(strategy: KeyStrategy, prefix: string, maxLength = maxKeyBytes): boolean {
+  return leastKeyLength(strategy, prefix) <= maxLength
+}
+
+/**
+ * For the prefixes that the application has set.
+ *
+ * @throws ConfigurationError `invalid-option` that says the least length of the column.
+ */
+export function assertRoomForKeys(
+  owner: string,
+  strategy: KeyStrategy,
+  prefix: string,
+  maxLength: number | undefined,
+): void {
+  if (hasRoomForKeys(strategy, prefix, maxLength)) return
+  const leastLength = leastKeyLength(strategy, prefix)
+  throw new ConfigurationError(
+    'invalid-option',
+    `${owner}: the column has room for ${maxLength} characters, and a key ${prefix === '' ? '' : `below '${prefix}' `}` +
+      `needs ${leastLength}: raise 'length' of 'column', or shorten the prefix`,
+    { context: { owner, prefix, leastLength } },
+  )
+}
+
+function leastKeyLength(strategy: KeyStrategy, prefix: string): number {
+  const prefixLength = lengthOf(prefix)
+  if (typeof strategy === 'function') return prefixLength + 1
+  return prefixLength + leastNameLength + randomLength + (strategy === 'unique' ? 1 : timestampLength)
+}
 
 /**
  * The key of a new object.
@@ -57,35 +97,41 @@ const realSources: KeySources = { now: () => new Date(), random: drawRandom }
  * - `timestamped`: `<prefix><name>_<YYYYmmddHHMMSS>_<128 random bits>.<ext>`, in UTC
  * - a function: `<prefix><its result>`, checked
  *
+ * The name is shortened to what fits into the column.
+ *
  * @param prefix as `normalizePrefix` gives it.
- * @throws ConfigurationError `invalid-key` when a function's result cannot be a key.
+ * @throws ConfigurationError `invalid-key` when a function's result cannot be a key, or the prefix leaves no room for one.
  */
 export async function makeKey(
   strategy: KeyStrategy,
   prefix: string,
   file: KeyContext,
-  sources: KeySources = realSources,
+  { maxLength = maxKeyBytes, now = () => new Date(), random = drawRandom }: KeyOptions = {},
 ): Promise<MadeKey> {
   if (typeof strategy === 'function') {
-    return { key: checkedKey(prefix, await strategy(file)), isUnique: false }
+    return { key: checkedKey(prefix, await strategy(file), maxLength), isUnique: false }
   }
-  const { base, extension } = slugName(file.name)
-  const suffix = extension === '' ? '' : `.${extension}`
-  const random = sources.random()
-  const path =
-    strategy === 'unique'
-      ? `${random}/${base}${suffix}`
-      : `${base}_${timestamp(sources.now())}_${random}${suffix}`
-  return { key: checkedKey(prefix, path), isUnique: true }
+  const affix = strategy === 'unique' ? `${random()}/` : `_${timestamp(now())}_${random()}`
+  const suffix = file.extension === '' ? '' : `.${file.extension}`
+  const room = maxLength - lengthOf(prefix) - affix.length - suffix.length
+  const { base } = slugName(file.name, Math.max(1, Math.min(room, maxSlugLength)))
+  const path = strategy === 'unique' ? affix + base + suffix : base + affix + suffix
+  return { key: checkedKey(prefix, path, maxLength), isUnique: true }
 }
 
-function checkedKey(prefix: string, path: unknown): string {
-  const problem = typeof path === 'string' ? pathProblem(path) : 'it is not a string'
+function checkedKey(prefix: string, path: unknown, maxLength: number): string {
   const key = `${prefix}${String(path)}`
-  if (problem === undefined && Buffer.byteLength(key) <= maxKeyBytes) return key
+  const problem = typeof path === 'string' ? pathProblem(path) : 'it is not a string'
+  const excess =
+    Buffer.byteLength(key) > maxKeyBytes
+      ? `it is longer than ${maxKeyBytes} bytes`
+      : isLongerThan(key, maxLength)
+        ? `it is longer than the ${maxLength} characters of its column`
+        : undefined
+  if (problem === undefined && excess === undefined) return key
   throw new ConfigurationError(
     'invalid-key',
-    `'${key.slice(0, 200)}' cannot be an object's key: ${problem ?? `it is longer than ${maxKeyBytes} bytes`}`,
+    `'${key.slice(0, 200)}' cannot be an object's key: ${problem ?? excess}`,
     { context: { prefix } },
   )
 }

@@ -22,6 +22,16 @@ export function prefixProblem(path: string): string | undefined {
     : pathProblem(path)
 }
 
+/** Whether a text has more characters than that, as databases count them: a varchar's length is of code points. */
+export function isLongerThan(text: string, characters: number): boolean {
+  return text.length > characters && lengthOf(text) > characters
+}
+
+/** In characters, as databases count them. */
+export function lengthOf(text: string): number {
+  return [...text].length
+}
+
 /** Whether a text could be an object's key at all: what a store accepts, not what this package would make. */
 export function isValidKey(key: string): boolean {
   return key !== '' && Buffer.byteLength(key) <= maxKeyBytes && key.isWellFormed() && !key.includes('\u0000')

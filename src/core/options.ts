@@ -8,6 +8,9 @@ const expected =
   (value) =>
     isFine(value) ? undefined : what
 
+/** Node's timers count milliseconds in 31 bits, 24 days; one that is set for longer goes off at once. */
+export const maxTimerSeconds = 2_147_483
+
 /** Checks for option values; each names what it expects. */
 export const option = {
   boolean: expected('true or false', (value) => typeof value === 'boolean'),

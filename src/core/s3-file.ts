@@ -17,7 +17,7 @@ export const unreadableBrand = Symbol.for('typeorm-s3-file.unreadable')
 export const maxUrlSeconds = 604_800
 
 /** The options of `url()`, as `checkOptions` takes them. */
-const urlOptionChecks = {
+export const urlOptionChecks = {
   expiresInSeconds: option.integer(1, maxUrlSeconds),
   disposition: option.oneOf('attachment', 'inline'),
   downloadName: option.string,

@@ -7,7 +7,7 @@ import { recordProperties } from '../core/file-record.js'
 import { isS3File, isUnreadable, S3File, type S3FileInit } from '../core/s3-file.js'
 import { sharedState } from '../core/shared-state.js'
 import { UnreadableS3File } from '../core/unreadable-s3-file.js'
-import { notAFile } from './file-value.js'
+import { assertFits, notAFile } from './file-value.js'
 
 /** The embedded classes behind `layout: 'columns'`, one for each field. */
 const fieldOfClass = sharedState('columns', () => new WeakMap<object, FileField>())
@@ -24,6 +24,8 @@ interface PartColumn {
   path: EmbeddedMetadata[]
   property: string
   part: string
+  /** The most characters that it takes; undefined for one that is no text. */
+  maxLength: number | undefined
 }
 
 /** Worked out once for each column: they are asked for with every value of every row. */
@@ -60,7 +62,13 @@ function partColumnOf(column: ColumnMetadata): PartColumn | undefined {
   const field = fieldOfColumn(column)
   if (field === undefined) return undefined
   const path = embeddedMetadata.embeddedMetadataTree.slice(0, -1)
-  const found = { field, path, property: embeddedMetadata.propertyName, part: column.propertyName }
+  const found = {
+    field,
+    path,
+    property: embeddedMetadata.propertyName,
+    part: column.propertyName,
+    maxLength: Number(column.length) || undefined,
+  }
   partColumns.set(column, found)
   return found
 }
@@ -124,7 +132,7 @@ function holderOf({ path }: PartColumn, entity: object, create = false): Holder 
 
 function readPart(
   holder: Holder | undefined,
-  { field, property, part: name }: PartColumn,
+  { field, property, part: name, maxLength }: PartColumn,
   isForComparison: boolean,
 ): unknown {
   const value = holder?.[property]
@@ -136,6 +144,7 @@ function readPart(
   // Criteria such as `delete({ file: { key } })` are plain objects; what is to be stored is not.
   if (isS3File(value)) {
     if (name === 'key') lastRead = value
+    assertFits(field, name, part, maxLength)
     return part
   }
   if (isForComparison || (part === undefined && hasPart(value))) return part

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { DataSource } from 'typeorm'
 import { ConfigurationError } from '../core/errors.js'
-import { checkOptions, option } from '../core/options.js'
+import { checkOptions, maxTimerSeconds, option } from '../core/options.js'
 import { FileJournal } from './file-journal.js'
 import { lifecycleOf } from './lifecycle-options.js'
 import { workOff } from './work-off.js'
@@ -10,7 +10,7 @@ import { workOff } from './work-off.js'
 export interface FileJanitorOptions {
   /** Entries that are taken at once, 1 to 1,000. @default 1000 */
   batchSize?: number
-  /** How long `start()` waits when nothing is due, give or take a quarter. @default 60 */
+  /** How long `start()` waits when nothing is due, give or take a quarter; 1 to 2,147,483 (24 days). @default 60 */
   intervalSeconds?: number
   /**
    * How long released objects are kept, where that is longer than the subscriber's setting was when they were released.
@@ -37,7 +37,7 @@ export interface JanitorReport {
 
 const checks = {
   batchSize: option.integer(1, 1000),
-  intervalSeconds: option.integer(1),
+  intervalSeconds: option.integer(1, maxTimerSeconds),
   deleteAfterSeconds: option.integer(0),
   onProgress: option.function,
   onError: option.function,
@@ -114,7 +114,7 @@ export class FileJanitor {
         onError(error)
       }
       // Janitors of many processes that were started at once do not go on in step.
-      const pauseSeconds = intervalSeconds * (0.75 + Math.random() / 2)
+      const pauseSeconds = Math.min(intervalSeconds * (0.75 + Math.random() / 2), maxTimerSeconds)
       await sleep(pauseSeconds * 1000, undefined, { signal, ref: false }).catch(() => undefined)
     }
   }

@@ -3,7 +3,7 @@ import { isS3FileError } from '../core/errors.js'
 import { type FileField, fieldOfTransformer } from '../core/file-field.js'
 import { isS3File, isUnreadable, S3File } from '../core/s3-file.js'
 import { UnreadableS3File } from '../core/unreadable-s3-file.js'
-import { assertFile, notAFile } from './file-value.js'
+import { assertFile, assertFits, notAFile } from './file-value.js'
 
 /**
  * Between a column of one value and `S3File`. It carries its field, which is how an EntitySchema's columns, which
@@ -122,6 +122,7 @@ export class KeyFileTransformer extends FileTransformer {
     // A text is a key to look for: `where: { file: Like('invoices/%') }`.
     if (typeof value === 'string') return value
     assertFile(this.field, value)
+    assertFits(this.field, 'key', value.key, this.field.maxKeyLength)
     return value.key
   }
 

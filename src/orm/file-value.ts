@@ -1,10 +1,25 @@
 import { ConfigurationError } from '../core/errors.js'
 import type { FileField } from '../core/file-field.js'
+import { isLongerThan } from '../core/object-key.js'
 import { isS3File, type S3File } from '../core/s3-file.js'
 
 /** @throws ConfigurationError `invalid-value` for anything but a file. */
 export function assertFile(field: FileField, value: unknown): asserts value is S3File {
   if (!isS3File(value)) throw notAFile(field, value)
+}
+
+/**
+ * Makes sure that a column takes a part of a file whole: a database may cut what is too long.
+ *
+ * @throws ConfigurationError `invalid-value`.
+ */
+export function assertFits({ label }: FileField, part: string, value: unknown, maxLength = Infinity): void {
+  if (typeof value !== 'string' || !isLongerThan(value, maxLength)) return
+  throw new ConfigurationError(
+    'invalid-value',
+    `${label}: the column of '${part}' has room for ${maxLength} characters, too few for '${value.slice(0, 100)}…'`,
+    { context: { part, maxLength } },
+  )
 }
 
 /** Says what came in place of a file, and what to do. */

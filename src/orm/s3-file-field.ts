@@ -8,7 +8,8 @@ import {
   fileRuleChecks,
   registerField,
 } from '../core/file-field.js'
-import { maxKeyBytes } from '../core/object-key.js'
+import { assertRoomForKeys } from '../core/key-strategy.js'
+import { maxKeyBytes, normalizePrefix } from '../core/object-key.js'
 import { checkOptions, option } from '../core/options.js'
 import type { S3File } from '../core/s3-file.js'
 import { adaptColumnMetadata } from './column-metadata.js'
@@ -128,7 +129,20 @@ function createField(owner: string, label: string, options: S3FileFieldOptions):
       )
     }
   }
-  return { label, layout, isMultiple: multiple, onReplace, onRemove, rules }
+  const field = { label, layout, isMultiple: multiple, onReplace, onRemove, rules }
+  if (layout === 'json') return field
+  const maxKeyLength = keyLengthOf(owner, options.column)
+  assertRoomForKeys(owner, rules.key ?? 'unique', normalizePrefix(owner, rules.keyPrefix), maxKeyLength)
+  return { ...field, maxKeyLength }
+}
+
+/** The length of the column of the key, which TypeORM takes as a text, too. */
+function keyLengthOf(owner: string, { length = maxKeyBytes }: ColumnOptions = {}): number {
+  if (Number.isSafeInteger(Number(length)) && Number(length) > 0) return Number(length)
+  throw new ConfigurationError(
+    'invalid-option',
+    `${owner}: option 'length' of 'column' takes a number of characters, not '${length}'`,
+  )
 }
 
 function columnOptionsOf({ nullable = false, select, column }: S3FileFieldOptions): ColumnOptions {

@@ -15,7 +15,9 @@ import type {
   UrlOptions,
 } from '../core/file-storage.js'
 import { compareKeys, normalizePrefix } from '../core/object-key.js'
+import { checkObjectParams } from '../core/object-params.js'
 import { checkOptions, option } from '../core/options.js'
+import { urlOptionChecks } from '../core/s3-file.js'
 import { encodeCrc32 } from './crc32.js'
 
 /** What a `MemoryStorage` is made of. */
@@ -42,6 +44,9 @@ export class MemoryStorage implements FileStorage {
   constructor(options: MemoryStorageOptions = {}) {
     checkOptions('MemoryStorage', options, { keyPrefix: option.text, objectParams: option.objectOrFunction })
     this.keyPrefix = normalizePrefix('MemoryStorage', options.keyPrefix)
+    if (typeof options.objectParams === 'object') {
+      checkObjectParams('MemoryStorage objectParams', options.objectParams)
+    }
     if (options.objectParams !== undefined) this.objectParams = options.objectParams
   }
 
@@ -119,7 +124,9 @@ export class MemoryStorage implements FileStorage {
     }
   }
 
-  async url(key: string, { expiresInSeconds = 900 }: UrlOptions = {}): Promise<SignedUrl> {
+  async url(key: string, options: UrlOptions = {}): Promise<SignedUrl> {
+    checkOptions('MemoryStorage.url', options, urlOptionChecks)
+    const { expiresInSeconds = 900 } = options
     const now = Date.now()
     return {
       url: `memory:${key.split('/').map(encodeURIComponent).join('/')}`,

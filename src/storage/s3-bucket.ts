@@ -34,8 +34,10 @@ interface RequestOptions {
 export class S3Bucket {
   readonly client: S3Client
   readonly name: string
-  /** Until the store has said that it does not know `If-None-Match` on a write. */
+  /** Until the store has refused a write with `If-None-Match` and taken the same one without. */
   knowsIfNoneMatch = true
+  /** Whether the store has done a DeleteObjects, or has refused it and done DeleteObject; undefined until then. */
+  knowsDeleteObjects: boolean | undefined
 
   readonly #timeoutSeconds: number
   readonly #unsignedPayload: 'tls' | 'always'
@@ -66,7 +68,7 @@ export class S3Bucket {
 
   /**
    * Sends a command and bounds the time it takes, whatever the client's own settings: a store that falls silent fails
-   * the request, it does not hang it.
+   * the request, it does not hang it. An answer that no S3 store gives is a failure, whatever its status: `s3-answers.ts`.
    *
    * A signal cancels the request as long as some of a part is still here. After that S3 may take it whether or not
    * somebody waits for the answer, so it is waited for, for at most five seconds: what comes next, such as an abort
@@ -82,7 +84,7 @@ export class S3Bucket {
     const onBuilt = (built: HttpRequest) => {
       if (part !== undefined) this.#describeBody(built, part)
     }
-    const request = new S3Request(this.client, { seconds, signal, part, onBuilt, onUnheard })
+    const request = new S3Request(this.client, { operation, seconds, signal, part, onBuilt, onUnheard })
     if (!this.#ownsClient)
       (command as unknown as Pick<S3Client, 'middlewareStack'>).middlewareStack.use(requestHooks)
     let attempts = 0

@@ -72,9 +72,8 @@ export class S3Probes {
     } finally {
       if (uploadId === undefined) this.#hasUnheardUploads = true
     }
-    if (uploadId === undefined) throw new Error('CreateMultipartUpload gave no upload id')
-    this.#uploads.set(uploadId, Key)
-    return uploadId
+    this.#uploads.set(uploadId as string, Key)
+    return uploadId as string
   }
 
   /** The multipart uploads that the store lists of the probes. */

@@ -31,12 +31,19 @@ export async function* diagnoseS3(patient: S3Patient, options: DiagnoseOptions):
   if (!isUsable) return yield untried('the bucket cannot be used')
   try {
     for await (const finding of options.contract()) yield withPolicy(finding, patient)
+    if (bucket.knowsDeleteObjects === false) yield oneByOne
     for await (const finding of checkWrites(probes, settings.checksum)) yield withPolicy(finding, patient)
     yield* checkBucketSettings(probes, patient.storage, options)
   } finally {
     const left = cleanUpFinding(await probes.cleanUp())
     if (left !== undefined) yield left
   }
+}
+
+const oneByOne: Finding = {
+  check: 'delete-objects',
+  status: 'warning',
+  message: 'the store refuses DeleteObjects: objects are deleted one by one, a request for each',
 }
 
 function untried(why: string): Finding {

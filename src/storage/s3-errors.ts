@@ -1,6 +1,7 @@
 import { types } from 'node:util'
 import { isS3FileError, type S3FileErrorCode, StorageError } from '../core/errors.js'
 import { redact } from '../core/redact.js'
+import { ForeignAnswer } from './s3-answers.js'
 
 /** The parts of an SDK error that are looked at here. */
 interface SdkError {
@@ -18,6 +19,7 @@ export interface S3Operation {
 
 const codeByName = new Map<string, S3FileErrorCode>(
   Object.entries({
+    ForeignAnswer: 'storage-failed',
     NoSuchKey: 'object-not-found',
     NotFound: 'object-not-found',
     PreconditionFailed: 'key-taken',
@@ -52,9 +54,11 @@ export function storageErrorOf(error: unknown, { operation, bucket, key }: S3Ope
   const code =
     codeByName.get(said) ?? (status === undefined ? codeWithoutAnswer(error) : codeByStatus(status))
   const object = key === undefined ? '' : ` of '${key}'`
+  const answer = status === undefined ? said : `${said} (${status})`
+  const reason = error instanceof ForeignAnswer ? error.message : answer
   return new StorageError(
     code,
-    `S3 ${outcomeByCode[code]} ${operation}${object} in bucket '${bucket}': ${said}${status === undefined ? '' : ` (${status})`}`,
+    `S3 ${outcomeByCode[code]} ${operation}${object} in bucket '${bucket}': ${reason}`,
     { cause: withoutSecrets(error), context: { operation, bucket, key, s3Code: said, httpStatus: status } },
   )
 }
@@ -109,6 +113,7 @@ function codeWithoutAnswer(error: unknown): S3FileErrorCode {
 
 function codeByStatus(status: number): S3FileErrorCode {
   if (status === 503 || status === 429) return 'storage-busy'
+  if (status === 501) return 'storage-refused'
   // The SDK gives a broken response the status 200: what happened there is not known.
   if (status >= 500 || status < 300) return 'storage-failed'
   if (status === 412) return 'key-taken'

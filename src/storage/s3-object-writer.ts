@@ -36,6 +36,7 @@ export class S3ObjectWriter {
   readonly #target: { Bucket: string; Key: string }
   /** Whether a request that makes the object was sent, and was not surely refused. */
   #mayHaveStored = false
+  #mayComeBack = false
   #hasUnheardUploads = false
   #hasUnheardParts = false
   /** Part requests that have not, or not well, ended. */
@@ -69,10 +70,10 @@ export class S3ObjectWriter {
     const answer = await this.#write(part, (condition) =>
       this.#bucket.send(
         new PutObjectCommand({
+          ...objectInput(this.#options),
           ...this.#target,
           ContentLength: part.length,
           ChecksumCRC32: checksum,
-          ...objectInput(this.#options),
           ...condition,
         }),
         this.#operation('PutObject', { part }),
@@ -91,8 +92,8 @@ export class S3ObjectWriter {
     try {
       created = await this.#bucket.send(
         new CreateMultipartUploadCommand({
-          ...this.#target,
           ...objectInput(this.#options),
+          ...this.#target,
           ...(hasChecksum ? { ChecksumAlgorithm: 'CRC32', ChecksumType: 'FULL_OBJECT' } : {}),
         }),
         this.#operation('CreateMultipartUpload'),
@@ -102,9 +103,7 @@ export class S3ObjectWriter {
         this.#hasUnheardUploads = !(await this.#abortUnheard(created?.UploadId))
       }
     }
-    if (created.UploadId === undefined)
-      throw this.#error('CreateMultipartUpload', 'storage-failed', 'gave no upload id for')
-    return created.UploadId
+    return created.UploadId as string
   }
 
   /** Whether the store may still take a part, and so bring back an upload that was aborted. */
@@ -115,6 +114,11 @@ export class S3ObjectWriter {
   /** Whether there may be multipart uploads under the key whose id nobody has heard. */
   get hasUnheardUploads(): boolean {
     return this.#hasUnheardUploads
+  }
+
+  /** Whether a try of a request that makes the object may take effect yet, after the object was taken back. */
+  get mayComeBack(): boolean {
+    return this.#mayComeBack
   }
 
   /** @throws StorageError `storage-failed`. */
@@ -138,8 +142,7 @@ export class S3ObjectWriter {
       }
       return areGone
     } catch (error) {
-      const { cause } = error as Error
-      return isS3FileError(error, 'storage-refused') || isSdkErrorNamed(cause, 'NotImplemented')
+      return isS3FileError(error, 'storage-refused')
     }
   }
 
@@ -225,26 +228,42 @@ export class S3ObjectWriter {
   }
 
   /**
-   * Sends the request that makes the object, under the condition that none is there. A store that does not know the
-   * condition is asked without; a repetition of a request that had succeeded unheard is told from a taken key.
+   * Sends the request that makes the object, under the condition that none is there. A store that answers NotImplemented
+   * is asked without: it may mean the condition or any other header, which only that answer tells.
    */
   async #write(
     content: Content,
     send: (condition: { IfNoneMatch?: '*' }) => Promise<WriteAnswer>,
   ): Promise<WriteAnswer> {
+    const condition = this.#bucket.knowsIfNoneMatch ? ({ IfNoneMatch: '*' } as const) : {}
+    try {
+      return await this.#attempt(content, () => send(condition))
+    } catch (error) {
+      if (!('IfNoneMatch' in condition) || !isSdkErrorNamed((error as Error).cause, 'NotImplemented')) {
+        throw error
+      }
+    }
+    const answer = await this.#attempt(content, () => send({}))
+    this.#bucket.knowsIfNoneMatch = false
+    return answer
+  }
+
+  /** A repetition of a request that had succeeded unheard is told from a taken key. */
+  async #attempt(content: Content, send: () => Promise<WriteAnswer>): Promise<WriteAnswer> {
+    const mayHaveStored = this.#mayHaveStored
     this.#mayHaveStored = true
     try {
-      return await send(this.#bucket.knowsIfNoneMatch ? { IfNoneMatch: '*' } : {})
+      return await send()
     } catch (error) {
-      const cause = (error as Error).cause
-      if (this.#bucket.knowsIfNoneMatch && isSdkErrorNamed(cause, 'NotImplemented')) {
-        this.#bucket.knowsIfNoneMatch = false
-        return this.#write(content, send)
-      }
+      const { cause } = error as Error
       const isTaken = isS3FileError(error, 'key-taken')
       if (attemptsOf(cause) === 1) {
-        this.#mayHaveStored = !isTaken && !isS3FileError(error, 'storage-refused')
-      } else if (isTaken || isSdkErrorNamed(cause, 'NoSuchUpload')) {
+        this.#mayHaveStored = mayHaveStored || (!isTaken && !isS3FileError(error, 'storage-refused'))
+        throw error
+      }
+      // Only the last try was surely answered by the store. Under a taken key of somebody else's nothing of ours comes.
+      this.#mayComeBack = this.#options.isKeyUnique === true || !isTaken
+      if (isTaken || isSdkErrorNamed(cause, 'NoSuchUpload')) {
         const found = await this.#findStored(content)
         if (found !== undefined) return { ...found, $metadata: { attempts: attemptsOf(cause) } }
       }

@@ -7,8 +7,8 @@ type ObjectInput = Omit<CreateMultipartUploadCommandInput, 'Bucket' | 'Key'>
 export function objectInput({ contentType, params = {} }: PutOptions): ObjectInput {
   const { Tagging, ...rest } = params
   return {
-    ContentType: contentType,
     ...(rest as ObjectInput),
+    ContentType: contentType,
     ...(Tagging === undefined ? {} : { Tagging: new URLSearchParams(Tagging).toString() }),
   }
 }

@@ -1,5 +1,7 @@
 import type { S3Client, ServiceInputTypes, ServiceOutputTypes } from '@aws-sdk/client-s3'
+import { unlessAborted } from '../core/unless-aborted.js'
 import { BlockStream, type PartBuffer } from './part-buffer.js'
+import { assertFromS3, type HttpAnswer } from './s3-answers.js'
 
 export type S3Command<Input extends ServiceInputTypes, Output extends ServiceOutputTypes> = Parameters<
   typeof S3Client.prototype.send<Input, Output>
@@ -13,6 +15,8 @@ export interface HttpRequest {
 }
 
 interface RequestOptions {
+  /** As S3 names it: what an answer must have depends on it. */
+  operation: string
   /** How long it may take, all tries together. */
   seconds: number
   signal?: AbortSignal | undefined
@@ -86,7 +90,7 @@ export class S3Request {
       clearTimeout(hearingOut)
       signal?.removeEventListener('abort', onAbort)
       // The middleware that the SDK keeps has the first command, and with it this.
-      this.#options = { seconds }
+      this.#options = { operation: this.#options.operation, seconds }
       this.#body = undefined
     })
   }
@@ -106,10 +110,12 @@ export class S3Request {
     this.#options.onBuilt?.(request)
   }
 
-  /** As the SDK's own last step, but for the signal and the body. */
+  /** As the SDK's own last step, but for the signal, the body and what counts as an answer. */
   async try(request: HttpRequest): Promise<{ response: unknown }> {
+    const { requestHandler, streamCollector } = this.#client.config
     this.#isTrying = true
     this.#body = undefined
+    let response: HttpAnswer | undefined
     try {
       if (this.#options.signal?.aborted) this.end() // No other try.
       this.#stop.signal.throwIfAborted()
@@ -117,10 +123,13 @@ export class S3Request {
         this.#body = this.#options.part.body()
         request.body = this.#body
       }
-      return await this.#client.config.requestHandler.handle(request as never, {
-        abortSignal: this.#stop.signal,
-      })
+      const answer = await requestHandler.handle(request as never, { abortSignal: this.#stop.signal })
+      response = answer.response as HttpAnswer
+      const checked = assertFromS3(this.#options.operation, request, response, streamCollector)
+      await unlessAborted(this.#stop.signal, checked)
+      return answer
     } catch (error) {
+      ;(response?.body as { destroy?: () => void } | undefined)?.destroy?.()
       if (this.#isSent) this.#options.onUnheard?.()
       throw error
     } finally {

@@ -2,7 +2,6 @@ import { addAbortSignal, type Readable } from 'node:stream'
 import {
   CopyObjectCommand,
   DeleteObjectCommand,
-  DeleteObjectsCommand,
   GetObjectCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
@@ -27,12 +26,14 @@ import type {
 import type { DiagnoseOptions, Finding } from '../core/finding.js'
 import { defaultInlineTypes, inlineTypesProblem } from '../core/inline-types.js'
 import { normalizePrefix } from '../core/object-key.js'
+import { checkObjectParams } from '../core/object-params.js'
 import { checkOptions, option } from '../core/options.js'
-import { maxUrlSeconds } from '../core/s3-file.js'
+import { maxUrlSeconds, urlOptionChecks } from '../core/s3-file.js'
 import { maxPartBytes, minPartBytes } from './part-plan.js'
 import { S3Bucket } from './s3-bucket.js'
 import { createClient } from './s3-client.js'
 import { copyInParts, copySource, largestSimpleCopyBytes } from './s3-copy.js'
+import { deleteObjects } from './s3-delete-objects.js'
 import { diagnoseS3 } from './s3-doctor.js'
 import { abortUpload, listUploads } from './s3-multipart-uploads.js'
 import { wholeChecksum } from './s3-object.js'
@@ -118,9 +119,6 @@ const urlChecks = {
   inlineTypes: inlineTypesProblem,
 }
 
-// Amazon S3 API Reference, DeleteObjects.
-const maxKeysPerDelete = 1000
-
 /** A bucket of S3, or of a store that speaks its language. */
 export class S3Storage implements FileStorage {
   readonly keyPrefix: string
@@ -145,6 +143,9 @@ export class S3Storage implements FileStorage {
       throw new ConfigurationError('invalid-option', "S3Storage urls: option 'sign' needs 'publicBaseUrl'")
     }
     this.keyPrefix = normalizePrefix('S3Storage', options.keyPrefix)
+    if (typeof options.objectParams === 'object') {
+      checkObjectParams('S3Storage objectParams', options.objectParams)
+    }
     if (options.objectParams !== undefined) this.objectParams = options.objectParams
     this.inlineTypes = urls.inlineTypes ?? defaultInlineTypes
     this.#settings = {
@@ -214,42 +215,12 @@ export class S3Storage implements FileStorage {
     }
   }
 
-  async deleteMany(keys: Iterable<string>): Promise<DeleteFailure[]> {
-    const failures: DeleteFailure[] = []
-    const pending = [...keys]
-    while (pending.length > 0) {
-      const batch = pending.splice(0, maxKeysPerDelete)
-      try {
-        const { Errors = [] } = await this.#bucket.send(
-          new DeleteObjectsCommand({
-            Bucket: this.#bucket.name,
-            Delete: { Objects: batch.map((Key) => ({ Key })), Quiet: true },
-          }),
-          { operation: 'DeleteObjects' },
-        )
-        for (const { Key = '', Code } of Errors) {
-          if (Code === 'NoSuchKey') continue
-          failures.push({
-            key: Key,
-            error: new StorageError('storage-refused', `S3 refused DeleteObjects of '${Key}': ${Code}`, {
-              context: { operation: 'DeleteObjects', bucket: this.#bucket.name, key: Key, s3Code: Code },
-            }),
-          })
-        }
-      } catch (error) {
-        // One key that the store cannot read spoils the request for all: find it.
-        if (batch.length > 1 && isS3FileError(error, 'storage-refused') && error.context.httpStatus === 400) {
-          const half = batch.length / 2
-          failures.push(
-            ...(await this.deleteMany(batch.slice(0, half))),
-            ...(await this.deleteMany(batch.slice(half))),
-          )
-        } else {
-          failures.push(...batch.map((key) => ({ key, error })))
-        }
-      }
-    }
-    return failures
+  /**
+   * A store that refuses DeleteObjects is asked by DeleteObject. Some do not know it (Google's XML API, 501), some want an
+   * MD5 of it that the SDK no longer sends (Alibaba OSS, Dell ECS, 400).
+   */
+  deleteMany(keys: Iterable<string>): Promise<DeleteFailure[]> {
+    return deleteObjects(this.#bucket, [...keys], (key) => this.delete(key))
   }
 
   async copy(from: string, to: string): Promise<void> {
@@ -300,7 +271,8 @@ export class S3Storage implements FileStorage {
     return abortUpload(this.#bucket, key, uploadId)
   }
 
-  url(key: string, options?: UrlOptions): Promise<SignedUrl> {
+  async url(key: string, options: UrlOptions = {}): Promise<SignedUrl> {
+    checkOptions('S3Storage.url', options, urlOptionChecks)
     return this.#signer.sign(key, options)
   }
 

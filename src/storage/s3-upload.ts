@@ -275,7 +275,9 @@ export class S3Upload {
       else if (this.#writer.hasUnheardParts) mayBeLeft.push(upload)
     }
     if (this.#writer.hasUnheardUploads) leftBehind.push(`multipart uploads of '${this.#key}'`)
-    if (!(await this.#writer.takeBack())) leftBehind.push(`object '${this.#key}'`)
+    const object = `object '${this.#key}'`
+    if (!(await this.#writer.takeBack())) leftBehind.push(object)
+    else if (this.#writer.mayComeBack) mayBeLeft.push(object)
     if (leftBehind.length + mayBeLeft.length === 0) return error
     const failure = isS3FileError(error) ? error : bodyFailure(error)
     for (const [name, found] of Object.entries({ leftBehind, mayBeLeft })) {

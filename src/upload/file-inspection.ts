@@ -72,10 +72,10 @@ export class FileInspection {
     this.#open.delete(inspection)
     const checksum = result?.checksum
     if (checksum === undefined) return
-    if (typeof checksum !== 'string' || !/^[a-z0-9-]+:./.test(checksum)) {
+    if (typeof checksum !== 'string' || !/^[a-z0-9-]+:./.test(checksum) || checksum.length > 255) {
       throw new ConfigurationError(
         'invalid-value',
-        `an inspector's checksum is 'algorithm:value', not '${checksum}'`,
+        `an inspector's checksum is 'algorithm:value' of 255 characters at most, not '${checksum}'`,
       )
     }
     this.checksum = checksum

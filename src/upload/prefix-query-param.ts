@@ -30,15 +30,23 @@ export function checkPrefixQueryParam(owner: string, param: PrefixQueryParam | u
 /**
  * The prefix that the client asks for: `''` when it asks for none, otherwise with a closing slash.
  *
- * @throws UploadError `invalid-prefix` for one that is not allowed, or could leave its place.
+ * @param hasRoom whether a key fits into its column below that prefix.
+ * @throws UploadError `invalid-prefix` for one that is not allowed, could leave its place, or leaves no room for a key.
  */
-export function requestedPrefix(param: PrefixQueryParam | undefined, url: string | undefined): string {
+export function requestedPrefix(
+  param: PrefixQueryParam | undefined,
+  url: string | undefined,
+  hasRoom: (prefix: string) => boolean = () => true,
+): string {
   if (param === undefined || url === undefined) return ''
   const queryStart = url.indexOf('?')
   const given = queryStart < 0 ? null : new URLSearchParams(url.slice(queryStart + 1)).get(param.name)
   if (given === null || given === '') return ''
   const prefix = given.endsWith('/') ? given.slice(0, -1) : given
-  const problem = prefixProblem(prefix) ?? (isAllowed(param.allow, prefix) ? undefined : 'it is not allowed')
+  const problem =
+    prefixProblem(prefix) ??
+    (isAllowed(param.allow, prefix) ? undefined : 'it is not allowed') ??
+    (hasRoom(`${prefix}/`) ? undefined : 'it is too long')
   if (problem !== undefined) {
     throw new UploadError(
       'invalid-prefix',

@@ -1,4 +1,5 @@
 import { UploadError } from '../core/errors.js'
+import { hasRoomForKeys } from '../core/key-strategy.js'
 import { checkOptions, option } from '../core/options.js'
 import type { S3File } from '../core/s3-file.js'
 import { type FormLimits, formLimitChecks, resolveLimits } from './form-limits.js'
@@ -132,7 +133,9 @@ async function readForm<Entity>(
   }
   try {
     await session.run(async (fail, stop) => {
-      target.keyPrefix += requestedPrefix(prefixQueryParam, source.url)
+      target.keyPrefix += requestedPrefix(prefixQueryParam, source.url, (prefix) =>
+        hasRoomForKeys(target.key, target.keyPrefix + prefix, target.maxKeyLength),
+      )
       await inTurn(source, fail, stop, () =>
         readMultipart(source, limits, stop, { ...handlers, onFailure: fail }),
       )

@@ -194,8 +194,8 @@ export class UploadSession {
 
   /** Where the object goes and what is kept with it; the application's own functions may say so. */
   async #place(file: KeyContext): Promise<MadeKey & { params: ObjectParams }> {
-    const { key: strategy, keyPrefix, paramsOf } = this.#target
-    const made = await makeKey(strategy, keyPrefix, file)
+    const { key: strategy, keyPrefix, maxKeyLength, paramsOf } = this.#target
+    const made = await makeKey(strategy, keyPrefix, file, { maxLength: maxKeyLength })
     return {
       ...made,
       params: await paramsOf({ key: made.key, name: file.name, contentType: file.contentType }),

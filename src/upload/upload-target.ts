@@ -18,8 +18,9 @@ import type {
   ObjectParamsOption,
 } from '../core/file-storage.js'
 import { dispositionOf, mayBeInline } from '../core/inline-types.js'
-import type { KeyStrategy } from '../core/key-strategy.js'
+import { assertRoomForKeys, type KeyStrategy } from '../core/key-strategy.js'
 import { normalizePrefix } from '../core/object-key.js'
+import { checkObjectParams } from '../core/object-params.js'
 import { option } from '../core/options.js'
 import { getStorage } from '../core/storage-registry.js'
 import { findLedger, type UploadLedger } from '../core/upload-ledger.js'
@@ -46,6 +47,8 @@ export interface UploadTarget {
   storageName: string
   ledger: UploadLedger | undefined
   keyPrefix: string
+  /** The most characters of a key, prefix and all; undefined for what S3 takes. */
+  maxKeyLength: number | undefined
   key: KeyStrategy
   policies: FilePolicy[]
   inspectors: FileInspector[]
@@ -64,12 +67,17 @@ export function resolveTarget<Entity>(owner: string, options: TargetOptions<Enti
   const storageName = rules.storage ?? 'default'
   const storage = getStorage(storageName)
   const given = rules === options ? [options] : [rules, options]
+  const { key = 'unique' } = rules
+  const keyPrefix = storage.keyPrefix + normalizePrefix(owner, rules.keyPrefix)
+  if (field !== undefined)
+    assertRoomForKeys(`${owner} into ${field.label}`, key, keyPrefix, field.maxKeyLength)
   return {
     storage,
     storageName,
     ledger: options.journal ?? findLedger(owner, field),
-    keyPrefix: storage.keyPrefix + normalizePrefix(owner, rules.keyPrefix),
-    key: rules.key ?? 'unique',
+    keyPrefix,
+    maxKeyLength: field?.maxKeyLength,
+    key,
     policies: given.map((each) => ({
       maxSizeBytes: each.maxSizeBytes,
       minSizeBytes: each.minSizeBytes ?? 0,
@@ -83,8 +91,8 @@ export function resolveTarget<Entity>(owner: string, options: TargetOptions<Enti
           dispositionOf(file.contentType, storage.inlineTypes),
           file.name,
         ),
-        ...(await paramsOf(storage.objectParams, file)),
-        ...(await paramsOf(rules.objectParams, file)),
+        ...(await paramsOf(`objectParams of storage '${storageName}'`, storage.objectParams, file)),
+        ...(await paramsOf(`objectParams of ${field?.label ?? owner}`, rules.objectParams, file)),
       }
       if (mayBeInline(file.contentType) || /^\s*attachment\b/i.test(params.ContentDisposition)) return params
       return { ...params, ContentDisposition: contentDisposition('attachment', file.name) }
@@ -108,9 +116,13 @@ function fieldOf<Entity>(
   return findField(into[0] as FieldOwner<never>, into[1])
 }
 
+/** Of a storage of somebody else's, objects are as little checked as what a function gives. */
 async function paramsOf(
-  option: ObjectParamsOption | undefined,
+  owner: string,
+  option: ObjectParamsOption = {},
   file: ObjectParamsContext,
 ): Promise<ObjectParams> {
-  return typeof option === 'function' ? option(file) : { ...option }
+  const params = typeof option === 'function' ? await option(file) : option
+  checkObjectParams(owner, params)
+  return params
 }

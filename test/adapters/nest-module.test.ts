@@ -141,6 +141,9 @@ describe('S3FileHealthIndicator', () => {
     silent.stat = () => new Promise(() => undefined)
     const { app, logs } = await start({ storages: { default: new MemoryStorage(), broken, silent } })
     const health = app.get(S3FileHealthIndicator, { strict: false })
+    await expect(health.check({ timeoutSeconds: 2_147_484 })).rejects.toMatchObject({
+      code: 'invalid-option',
+    })
     expect(await health.check({ timeoutSeconds: 1 })).toEqual({
       status: 'down',
       storages: {

@@ -2,8 +2,15 @@ import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
 import { isS3FileError } from '../../src/core/errors.ts'
 import { displayName, extensionOf } from '../../src/core/file-name.ts'
-import { type KeyContext, type KeyFunction, makeKey } from '../../src/core/key-strategy.ts'
+import {
+  assertRoomForKeys,
+  hasRoomForKeys,
+  type KeyContext,
+  type KeyFunction,
+  makeKey,
+} from '../../src/core/key-strategy.ts'
 import { normalizePrefix } from '../../src/core/object-key.ts'
+import { errorOf } from '../support/error-of.ts'
 import { anyText } from './any-text.ts'
 
 const sources = { now: () => new Date('2026-11-22T09:30:05.678Z'), random: () => 'RANDOM' }
@@ -122,3 +129,69 @@ it.each(['unique', 'timestamped'] as const)(
     )
   },
 )
+
+describe('a key for a column of some length', () => {
+  const least = { unique: 35, timestamped: 50 }
+  const random = () => 'R'.repeat(22)
+
+  it.each([
+    ['unique', 'r.pdf', 'RRRRRRRRRRRRRRRRRRRRRR/r.pdf'],
+    ['unique', `${'long'.repeat(60)}.pdf`, 'RRRRRRRRRRRRRRRRRRRRRR/longlonglong.pdf'],
+    ['unique', 'long long - long.jpeg', 'RRRRRRRRRRRRRRRRRRRRRR/long-long.jpeg'],
+    ['unique', 'console-hello.text', 'RRRRRRRRRRRRRRRRRRRRRR/console-hel.text'],
+    ['timestamped', 'report.pdf', 'repor_20261122093005_RRRRRRRRRRRRRRRRRRRRRR.pdf'],
+  ] as const)('(%s) shortens the name %s and keeps its extension', async (strategy, name, expected) => {
+    const maxLength = strategy === 'unique' ? 39 : 47
+    const made = await makeKey(strategy, '', fileNamed(name), { ...sources, random, maxLength })
+    expect(made.key).toBe(expected)
+  })
+
+  it.each(['unique', 'timestamped'] as const)(
+    'fits, whatever the file is called: %s keys with the least length or more',
+    async (strategy) => {
+      const prefixes = fc.constantFrom('', 'invoices/', 'Belege/übrige/', '报告/')
+      await fc.assert(
+        fc.asyncProperty(
+          fc.oneof(anyText(300), fc.constantFrom('con.pdf', 'console.txt', 'nul', '...', 'com1.tar.gz')),
+          prefixes,
+          fc.nat(80),
+          async (given, prefix, more) => {
+            const maxLength = [...prefix].length + least[strategy] + more
+            expect(hasRoomForKeys(strategy, prefix, maxLength)).toBe(true)
+            const { key, isUnique } = await makeKey(strategy, prefix, fileNamed(displayName(given)), {
+              maxLength,
+            })
+            expect([...key].length).toBeLessThanOrEqual(maxLength)
+            expect(key.startsWith(prefix)).toBe(true)
+            expect(key).toMatch(/[A-Za-z0-9_-]{22}/)
+            expect(isUnique).toBe(true)
+          },
+        ),
+      )
+    },
+  )
+
+  it.each(['unique', 'timestamped'] as const)(
+    'has room for one in %s of the least length alone',
+    (strategy) => {
+      expect(hasRoomForKeys(strategy, 'p/', least[strategy] + 1)).toBe(false)
+      const error = errorOf(() => assertRoomForKeys('me', strategy, 'p/', least[strategy] + 1))
+      expect(error).toMatchObject({
+        code: 'invalid-option',
+        message:
+          `me: the column has room for ${least[strategy] + 1} characters, and a key below 'p/' needs ` +
+          `${least[strategy] + 2}: raise 'length' of 'column', or shorten the prefix`,
+        context: { leastLength: least[strategy] + 2 },
+      })
+    },
+  )
+
+  it('is not cut when a function says it: it is refused', async () => {
+    const fitting = await makeKey(() => 'é'.repeat(38), 'p/', report, { maxLength: 40 })
+    expect(fitting.key).toHaveLength(40)
+    await expect(makeKey(() => 'é'.repeat(39), 'p/', report, { maxLength: 40 })).rejects.toMatchObject({
+      code: 'invalid-key',
+      message: expect.stringContaining('it is longer than the 40 characters of its column'),
+    })
+  })
+})

@@ -50,6 +50,16 @@ describe('the storages', () => {
     },
   )
 
+  it.each(['', 'x'.repeat(101)])('have names that a column takes, unlike %j', (name) => {
+    expect(() => configureStorages({ [name]: new MemoryStorage() })).toThrow(
+      expect.objectContaining({
+        code: 'invalid-option',
+        message: expect.stringContaining('1 to 100 characters'),
+      }),
+    )
+    configureStorages({ ['x'.repeat(100)]: new MemoryStorage() })
+  })
+
   it('are the same for every copy of the package in a process', async () => {
     vi.resetModules()
     const copy = await import('../../src/core/storage-registry.ts')

@@ -315,6 +315,13 @@ describe('a janitor', () => {
     expect(() => new FileJanitor({} as never, { batchsize: 1 } as never)).toThrow(/'batchSize'/)
     expect(() => new FileJanitor({} as never, { batchSize: 1001 })).toThrow(/batchSize/)
   })
+
+  it('refuses an interval that a timer takes for none at all, and would work without a pause', () => {
+    expect(() => new FileJanitor({} as never, { intervalSeconds: 2_147_484 })).toThrow(
+      "option 'intervalSeconds' takes an integer from 1 to 2147483, not 2147484",
+    )
+    new FileJanitor({} as never, { intervalSeconds: 2_147_483 })
+  })
 })
 
 describe.each(settings.filter(({ hasJournal }) => !hasJournal))('without a journal on $name', (setting) => {

@@ -60,6 +60,18 @@ async function expectNothingLeft(): Promise<void> {
 }
 
 describe("an S3 storage's own checks", { timeout: 120_000 }, () => {
+  it('say that a store refuses DeleteObjects, and delete their probes all the same', async () => {
+    const storage = world.newStorage()
+    world.proxy.inject({ on: 'DeleteObjects', kind: 'notImplemented', times: 1000 })
+    const found = await diagnose(storage)
+    expect(found['delete-objects']).toMatchObject({
+      status: 'warning',
+      message: 'the store refuses DeleteObjects: objects are deleted one by one, a request for each',
+    })
+    expect(found['delete-many']).toMatchObject({ status: 'ok' })
+    await expectNothingLeft()
+  })
+
   // The embedded server takes the request for one that deletes the bucket.
   it.skipIf(kind === 'embedded')(
     'give the command that lets pages fetch files, and with it they may',

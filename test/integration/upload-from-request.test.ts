@@ -144,6 +144,20 @@ describe('an upload that is fine', () => {
     }
   })
 
+  it.each<[string, object]>([
+    ['a key', { Key: 'elsewhere' }],
+    ['a type', { ContentType: 'text/html' }],
+    ['metadata that no header carries', { Metadata: { name: '报告' } }],
+  ])('sends nothing when object parameters say %s', async (_, params) => {
+    options = { objectParams: () => params }
+    const answer = await send({ name: 'file', filename: 'x.bin', content: sampleBytes(10) })
+    expect(answer).toMatchObject({
+      status: 500,
+      body: { message: expect.stringContaining('objectParams of') },
+    })
+    expect(world.proxy.requests).toEqual([])
+  })
+
   it('collects all files and fields of a form in the order they came', async () => {
     isForm = true
     const { status, body } = await send(

@@ -66,10 +66,49 @@ describe('@S3FileField()', () => {
     [{ accept: ['pdf'] }, "not 'pdf'"],
     [{ keyPrefix: '/a' }, "'/a' cannot be a key prefix: it starts with a slash"],
     [{ nullable: 1 }, "option 'nullable' takes true or false, not 1"],
+    [{ objectParams: { Key: 'a' } }, "@S3FileField() Entity.file objectParams: there is no option 'Key'"],
+    [
+      { layout: 'key', keyPrefix: 'cv', column: { length: 37 } },
+      "the column has room for 37 characters, and a key below 'cv/' needs 38: raise 'length' of 'column'",
+    ],
+    [
+      { layout: 'columns', key: 'timestamped', column: { length: '40' } },
+      'the column has room for 40 characters, and a key needs 50',
+    ],
+    [
+      { layout: 'key', column: { length: 'MAX' } },
+      "'length' of 'column' takes a number of characters, not 'MAX'",
+    ],
   ])('refuses %j when the class is defined', (options, message) => {
     expect(() => entityWith(options as S3FileFieldOptions)).toThrow(
       expect.objectContaining({ name: 'ConfigurationError', message: expect.stringContaining(message) }),
     )
+  })
+})
+
+describe('a field with a column for its keys', () => {
+  it.each<[S3FileFieldOptions, number | undefined]>([
+    [{ layout: 'key' }, 1024],
+    [{ layout: 'columns' }, 1024],
+    [{ layout: 'key', column: { length: 100 } }, 100],
+    [{ layout: 'columns', column: { length: '100' } }, 100],
+    [{ layout: 'json', column: { type: 'varchar', length: 2000 } }, undefined],
+  ])('knows how long they may be: %j', (options, maxKeyLength) => {
+    expect(findField(entityWith(options) as never, 'file').maxKeyLength).toBe(maxKeyLength)
+  })
+
+  it('never writes one that is longer, whoever made it', () => {
+    const transformer = transformerOf({ layout: 'key', column: { length: 100 } })
+    const key = '報'.repeat(100)
+    expect(transformer.to(new S3File({ key }))).toBe(key)
+    expect(() => transformer.to(new S3File({ key: `${key}x` }))).toThrow(
+      expect.objectContaining({
+        code: 'invalid-value',
+        message: expect.stringContaining("Entity.file: the column of 'key' has room for 100 characters"),
+      }),
+    )
+    // Criteria are compared, not stored.
+    expect(transformer.to('x'.repeat(101))).toBe('x'.repeat(101))
   })
 })
 

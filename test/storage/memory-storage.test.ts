@@ -59,6 +59,8 @@ describe('MemoryStorage', () => {
     [{ prefix: 'a' }, 'unknown-option'],
     [{ keyPrefix: '../a' }, 'invalid-option'],
     [{ objectParams: 'private' }, 'invalid-option'],
+    [{ objectParams: { Bucket: 'other' } }, 'unknown-option'],
+    [{ objectParams: { Metadata: { name: 'é' } } }, 'invalid-option'],
   ])('refuses the options %j', (options, code) => {
     expect(() => new MemoryStorage(options as never)).toThrow(expect.objectContaining({ code }))
   })

@@ -29,6 +29,7 @@ describe('storageErrorOf', () => {
     ['ThrottlingException', 400, 'storage-busy'],
     ['InternalError', 500, 'storage-failed'],
     ['GatewayTimeout', 504, 'storage-failed'],
+    ['NotImplemented', 501, 'storage-refused'],
     // The SDK answers a broken response with status 200: what happened there is not known.
     ['SyntaxError', 200, 'storage-failed'],
     ['AccessDenied', 403, 'storage-refused'],

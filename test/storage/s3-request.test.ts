@@ -21,7 +21,7 @@ async function store(...statuses: number[]) {
     const body = String(await buffer(request))
     response.statusCode = statuses[requests.length] ?? 200
     requests.push({ what: `${request.method} ${request.url?.split('?')[0]}`, body })
-    response.end()
+    response.setHeader('ETag', '"x"').end()
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   stops.push(

@@ -1,5 +1,6 @@
 import { S3Client } from '@aws-sdk/client-s3'
 import { describe, expect, it } from 'vitest'
+import { MemoryStorage } from '../../src/storage/memory-storage.ts'
 import { S3Storage, type S3StorageOptions } from '../../src/storage/s3-storage.ts'
 
 const client = new S3Client({ region: 'eu-west-1' })
@@ -25,11 +26,39 @@ describe('S3Storage', () => {
     ],
     [{ bucket, urls: { window: 1 } }, 'unknown-option', "S3Storage urls: there is no option 'window'"],
     [{ bucket, urls: { sign: () => '' } }, 'invalid-option', "option 'sign' needs 'publicBaseUrl'"],
+    [
+      { bucket, objectParams: { Key: 'elsewhere' } },
+      'unknown-option',
+      "S3Storage objectParams: there is no option 'Key'",
+    ],
+    [
+      { bucket, objectParams: { CacheControl: 60 } },
+      'invalid-option',
+      "'CacheControl' takes a text of printable ASCII, not 60",
+    ],
   ])('refuses %o', (options, code, message) => {
     expect(() => new S3Storage(options as unknown as S3StorageOptions)).toThrow(
       expect.objectContaining({ code, message: expect.stringContaining(message) }),
     )
   })
+
+  it.each([0, -5, 1.5, Number.NaN, 604_801, 1e13])(
+    'signs no URL that lives for %d seconds, alone or before a CDN, and neither does one in memory',
+    async (expiresInSeconds) => {
+      const urls = { publicBaseUrl: 'https://cdn', sign: (url: string) => url }
+      const storages = [
+        new S3Storage({ bucket, client }),
+        new S3Storage({ bucket, client, urls }),
+        new MemoryStorage(),
+      ]
+      for (const storage of storages) {
+        await expect(storage.url('k', { expiresInSeconds })).rejects.toMatchObject({
+          code: 'invalid-option',
+          message: expect.stringContaining("option 'expiresInSeconds' takes an integer from 1 to 604800"),
+        })
+      }
+    },
+  )
 
   it('writes its prefix with a closing slash, and nothing outside of it', async () => {
     const storage = new S3Storage({ bucket, client, keyPrefix: 'uploads' })

@@ -18,6 +18,8 @@ afterEach(() => {
   setPartMemoryLimit(128 * MiB)
 })
 
+const created = '<InitiateMultipartUploadResult><UploadId>id</UploadId></InitiateMultipartUploadResult>'
+
 async function portOf(server: Server | SocketServer): Promise<number> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   stops.push(() => server.close())
@@ -32,7 +34,7 @@ async function storeThat(answer: (what: string, response: ServerResponse) => boo
       const query = ['uploads', 'partNumber', 'uploadId'].find((name) => searchParams.has(name)) ?? ''
       if (answer(`${request.method} ${pathname.split('/').at(-1)} ${query}`, response)) return
       response.setHeader('ETag', '"x"')
-      response.end(query === 'uploads' ? '<R><UploadId>id</UploadId></R>' : '')
+      response.end(query === 'uploads' ? created : '')
     })
   })
   stops.push(() => server.closeAllConnections())
@@ -120,7 +122,7 @@ describe('an upload that is aborted', () => {
     const server = createServer((request, response) => {
       asked.push(`${request.method}`)
       if (request.method === 'PUT') return // It reads nothing of it.
-      response.end(request.method === 'POST' ? '<R><UploadId>id</UploadId></R>' : '')
+      response.end(request.method === 'POST' ? created : '')
     })
     stops.push(() => server.closeAllConnections())
     const stop = new AbortController()

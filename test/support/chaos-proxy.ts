@@ -20,6 +20,10 @@ export type Operation =
   | 'HeadObject'
   | 'DeleteObject'
   | 'DeleteObjects'
+  | 'CopyObject'
+  | 'UploadPartCopy'
+  | 'ListObjectsV2'
+  | 'ListMultipartUploads'
   | 'Other'
 
 export type FaultKind =
@@ -31,6 +35,18 @@ export type FaultKind =
   | 'truncatedResponse'
   | 'lostResponse'
   | 'wrongEtag'
+  | 'noEtag'
+  /** A page of HTML with that status, from what stands before the store: nothing reaches it. */
+  | 'page'
+  | 'pageWithEtag'
+  | 'notFoundPage'
+  | 'json'
+  /** The same, in place of the store's own answer: it has done what it was asked. */
+  | 'pageInstead'
+  /** An error in S3's words. */
+  | 'notImplemented'
+  | 'notAllowed'
+  | 'missingContentMd5'
   | 'corruptBody'
 
 export interface Fault {
@@ -100,7 +116,7 @@ export class ChaosProxy {
 
   #handle(request: IncomingMessage, response: ServerResponse): void {
     const { pathname, searchParams } = new URL(request.url as string, 'http://s3')
-    const operation = operationOf(request.method as string, searchParams)
+    const operation = operationOf(request, searchParams)
     const seen: SeenRequest = {
       operation,
       key: decodeURIComponent(pathname.split('/').slice(2).join('/')),
@@ -113,8 +129,11 @@ export class ChaosProxy {
     response.on('error', () => undefined)
     const kind = this.#takeFault(operation)
     const injected = kind === undefined ? undefined : injectedErrors[kind]
+    const foreign = kind === undefined ? undefined : foreignAnswers[kind]
     if (injected !== undefined) {
       answerError(request, response, injected)
+    } else if (foreign !== undefined) {
+      request.resume().on('end', () => answerForeign(response, foreign))
     } else if (kind === 'resetMidBody') {
       request.once('data', () => request.socket.destroy())
       if (request.headers['content-length'] === '0') request.socket.destroy()
@@ -152,6 +171,11 @@ export class ChaosProxy {
           return
         }
         const headers = { ...answer.headers }
+        if (kind === 'pageInstead') {
+          answerForeign(response, page)
+          return
+        }
+        if (kind === 'noEtag') delete headers.etag
         if (kind === 'wrongEtag') headers.etag = '"00000000000000000000000000000000"'
         if (kind === 'truncatedResponse') {
           headers['content-length'] = String(body.length + 1000)
@@ -202,10 +226,29 @@ export class ChaosProxy {
   }
 }
 
+type ForeignAnswer = [status: number, headers: Record<string, string>, body: string]
+
+const html = { 'content-type': 'text/html' }
+const page: ForeignAnswer = [200, html, '<!DOCTYPE html><html><title>We are back soon</title></html>']
+const foreignAnswers: { [Kind in FaultKind]?: ForeignAnswer } = {
+  page,
+  pageWithEtag: [200, { ...html, etag: '"5f3-62a1"' }, page[2]],
+  notFoundPage: [404, html, '<html><body>404 Not Found</body></html>'],
+  json: [200, { 'content-type': 'application/json', etag: 'W/"b-x"' }, '{"ok":true}'],
+}
+
+function answerForeign(response: ServerResponse, [status, headers, body]: ForeignAnswer): void {
+  response.writeHead(status, { ...headers, 'content-length': body.length })
+  response.end(body)
+}
+
 const injectedErrors: { [Kind in FaultKind]?: [status: number, code: string] } = {
   internalError: [500, 'InternalError'],
   slowDown: [503, 'SlowDown'],
   accessDenied: [403, 'AccessDenied'],
+  notImplemented: [501, 'NotImplemented'],
+  notAllowed: [405, 'MethodNotAllowed'],
+  missingContentMd5: [400, 'MissingContentMD5'],
 }
 
 function answerError(
@@ -220,13 +263,18 @@ function answerError(
   })
 }
 
-function operationOf(method: string, query: URLSearchParams): Operation {
+function operationOf({ method, headers }: IncomingMessage, query: URLSearchParams): Operation {
   if (method === 'POST' && query.has('uploads')) return 'CreateMultipartUpload'
   if (method === 'POST' && query.has('uploadId')) return 'CompleteMultipartUpload'
   if (method === 'POST' && query.has('delete')) return 'DeleteObjects'
-  if (method === 'PUT') return query.has('partNumber') ? 'UploadPart' : 'PutObject'
+  if (method === 'PUT') {
+    const isCopy = headers['x-amz-copy-source'] !== undefined
+    if (query.has('partNumber')) return isCopy ? 'UploadPartCopy' : 'UploadPart'
+    return isCopy ? 'CopyObject' : 'PutObject'
+  }
   if (method === 'DELETE') return query.has('uploadId') ? 'AbortMultipartUpload' : 'DeleteObject'
   if (method === 'HEAD') return 'HeadObject'
-  if (method === 'GET' && !query.has('list-type') && !query.has('uploads')) return 'GetObject'
-  return 'Other'
+  if (method !== 'GET') return 'Other'
+  if (query.has('list-type')) return 'ListObjectsV2'
+  return query.has('uploads') ? 'ListMultipartUploads' : 'GetObject'
 }

@@ -51,6 +51,14 @@ describe('the prefix that a client asks for', () => {
     expect(error.message).toBe(`the prefix asked for in '__prefix' is refused: ${problem}`)
   })
 
+  it('cannot be one that leaves no room for a key in its column', () => {
+    const hasRoom = (prefix: string) => prefix.length < 5
+    expect(requestedPrefix(anything, '/files?__prefix=abc', hasRoom)).toBe('abc/')
+    expect(errorOf(() => requestedPrefix(anything, '/files?__prefix=abcd', hasRoom)).message).toBe(
+      "the prefix asked for in '__prefix' is refused: it is too long",
+    )
+  })
+
   it('cannot be what URL decoding makes of %2e%2e', () => {
     expect(errorOf(() => requestedPrefix(anything, '/files?__prefix=%2e%2e%2fsecret')).code).toBe(
       'invalid-prefix',

@@ -117,6 +117,35 @@ describe('the target of an upload', () => {
   )
 })
 
+describe('a field whose column is too short for its keys', () => {
+  class Short {
+    declare file: S3File
+  }
+  registerField(Short, 'file', {
+    label: 'Short.file',
+    layout: 'key',
+    isMultiple: false,
+    onReplace: 'delete',
+    onRemove: 'delete',
+    maxKeyLength: 40,
+    rules: {},
+  })
+
+  it("is told from the storage's prefix, before anything is read, with the least length that will do", () => {
+    configureStorages({ default: new MemoryStorage({ keyPrefix: 'files' }) })
+    expect(() => resolveTarget('upload', { into: [Short, 'file'] })).toThrow(
+      expect.objectContaining({
+        code: 'invalid-option',
+        message: expect.stringContaining(
+          "upload into Short.file: the column has room for 40 characters, and a key below 'files/' needs 41",
+        ),
+      }),
+    )
+    configureStorages({ default: new MemoryStorage({ keyPrefix: 'file' }) })
+    expect(resolveTarget('upload', { into: [Short, 'file'] }).maxKeyLength).toBe(40)
+  })
+})
+
 describe('the object parameters', () => {
   it('make a download of every object that nobody says otherwise about', async () => {
     expect(await resolveTarget('upload', {}).paramsOf(about)).toEqual({
@@ -171,5 +200,36 @@ describe('the object parameters', () => {
   ])('can be said by a function of the file, %s', async (_, objectParams) => {
     const { paramsOf } = resolveTarget('upload', { objectParams })
     expect(await paramsOf(about)).toMatchObject({ Tagging: { key: 'k' } })
+  })
+
+  it.each([
+    [{ Key: 'elsewhere' }, 'unknown-option', "there is no option 'Key'"],
+    [{ ContentType: 'text/html' }, 'unknown-option', "there is no option 'ContentType'"],
+    [{ StorageClas: 'GLACIER' }, 'unknown-option', "did you mean 'StorageClass'?"],
+    [
+      { Metadata: { author: 'Jürgen' } },
+      'invalid-option',
+      "'author' of 'Metadata' takes a text of printable",
+    ],
+    [undefined, 'invalid-option', 'options are an object, not undefined'],
+  ])('that a function gives are checked as well: %j', async (params, code, message) => {
+    const objectParams = () => params as never
+    const fail = (owner: string) => ({
+      name: 'ConfigurationError',
+      code,
+      message: expect.stringMatching(new RegExp(`^objectParams of ${owner}: .*`)),
+    })
+    const ofCall = resolveTarget('upload', { objectParams }).paramsOf(about)
+    await expect(ofCall).rejects.toMatchObject(fail('upload'))
+    await expect(ofCall).rejects.toThrow(message)
+    configureStorages({ default: new MemoryStorage({ objectParams }) })
+    const ofStorage = resolveTarget('upload', {}).paramsOf(about)
+    await expect(ofStorage).rejects.toMatchObject(fail("storage 'default'"))
+  })
+
+  it("of a storage of somebody else's are checked, too", async () => {
+    const storage = Object.assign(new MemoryStorage(), { objectParams: { Bucket: 'other' } as never })
+    configureStorages({ default: storage })
+    await expect(resolveTarget('upload', {}).paramsOf(about)).rejects.toThrow("there is no option 'Bucket'")
   })
 })
