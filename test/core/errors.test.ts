@@ -38,6 +38,8 @@ const statusByCode: Record<S3FileErrorCode, number> = {
   'object-not-found': 404,
   'key-taken': 409,
   'file-gone': 409,
+  'file-saved': 409,
+  'file-changed': 409,
   'storage-refused': 502,
   'storage-failed': 502,
   'storage-unreachable': 502,

@@ -37,9 +37,9 @@ describe.each(settingsWithJournal)('a journal of 200,000 entries on $name', ({ d
     await world.dataSource.query(database.name === 'MariaDB' ? 'ANALYZE TABLE file_journal' : 'ANALYZE')
     const logger: Logger = {
       ...silentLogger,
-      logQuery: (query, parameters = []) => {
+      logQuery: (query, parameters) => {
         if (/file_journal/.test(query) && /^(SELECT|UPDATE|DELETE)/.test(query))
-          asked.push({ query, parameters })
+          asked.push({ query, parameters: (parameters ?? []) as unknown[] })
       },
     }
     Object.assign(world.dataSource, { logger })
