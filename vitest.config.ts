@@ -8,6 +8,14 @@ export default defineConfig({
       },
       {
         test: {
+          // Random programs against a model: on SQLite in memory, unless the environment names servers.
+          name: 'model',
+          include: ['test/model/**/*.test.ts'],
+          testTimeout: 600_000,
+        },
+      },
+      {
+        test: {
           name: 'integration',
           include: ['test/{adapters,integration}/**/*.test.ts'],
           globalSetup: 'test/support/global-setup.ts',

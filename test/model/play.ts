@@ -1,0 +1,1186 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type EntityManager, QueryFailedError, type SaveOptions } from 'typeorm'
+import { FileJanitor, filesSettled, isS3File, isS3FileError, reconcile, S3File } from '../../src/index.ts'
+import { type Field, type Kind, kinds } from './entities.ts'
+import type { Action, Program, Save, Step } from './program.ts'
+import {
+  type Branch,
+  clean,
+  commit,
+  discard,
+  type Files,
+  failures,
+  isSame,
+  type Outcome,
+  type Row,
+  type Rules,
+  reconciled,
+  remove,
+  rollback,
+  State,
+  settle,
+  tableOf,
+  type Write,
+  write,
+} from './promises.ts'
+import { type ModelWorld, shortKey } from './world.ts'
+
+/** Longer than any step takes. */
+const hangMs = 5000
+
+/** More states than programs of this length lead to. */
+const maxStates = 64
+
+/** What was seen is not what the promises allow. */
+export class Violation extends Error {
+  override readonly name = 'Violation'
+}
+
+/** An entity that the program has kept. */
+interface Handle {
+  id: number
+  entity: Record<string, unknown>
+  kind: Kind
+  number: number
+  /** What it says of each field: undefined where it was not selected or given. */
+  given: Record<string, Files | undefined>
+  title: string | undefined
+  isRemoved: boolean
+  /** Whether it is an instance of its class, whose listeners TypeORM calls. */
+  isInstance: boolean
+}
+
+/** A step that is ready: what it does, and what the promises say of it. */
+interface Deed {
+  text: string
+  run: () => Promise<unknown>
+  promise: (state: State, present: ReadonlySet<string>) => Branch[]
+  /** When it has ended. */
+  after?: (outcome: Outcome) => void
+  /** Whether it does nothing but what the promises say of rows. */
+  isWrite: boolean
+  /** Whether it needs that no transaction is open on the connection. */
+  needsFree?: boolean
+}
+
+interface Observed {
+  rows: Map<string, Row>
+  objects: Set<string>
+}
+
+/** What a property is set to, and the keys that it then has; undefined: it is not set. */
+interface Setting {
+  real: unknown
+  keys: Files | undefined
+  text: string
+  isInvalid: boolean
+  isPending: boolean
+}
+
+export class Play {
+  /** What has happened, a line each. */
+  readonly lines: string[] = []
+  operations = 0
+  readonly #world: ModelWorld
+  readonly #used: Kind[]
+  readonly #program: Program
+  readonly #handles: Handle[] = []
+  readonly #files: S3File[] = []
+  #states: State[]
+  /** Entities that another session has. */
+  #busy = new Set<Handle>()
+  #titles = 0
+  #number = 0
+  #instances = 0
+
+  constructor(world: ModelWorld, program: Program) {
+    this.#world = world
+    this.#program = program
+    this.#used = [...new Set(program.kinds)].map((name) => kinds.find((kind) => kind.name === name) as Kind)
+    const rules: Rules = { hasJournal: world.hasJournal, hasTriggers: world.setting === 'triggers' }
+    this.#states = [new State(rules)]
+  }
+
+  async run(): Promise<void> {
+    try {
+      await this.#prepare()
+      for (const [index, step] of this.#program.steps.entries()) {
+        this.#number = index + 1
+        await this.#step(step)
+      }
+      await this.#finish()
+    } finally {
+      this.#world.onPoint = undefined
+      await withinTime(filesSettled(), 'filesSettled()').catch(() => undefined)
+      await this.#world.clear(this.#used)
+    }
+  }
+
+  get #state(): State {
+    return this.#states[0] as State
+  }
+
+  get #isOpen(): boolean {
+    return this.#state.levels.length > 0
+  }
+
+  get #manager(): EntityManager {
+    return this.#world.transaction?.manager ?? this.#world.manager
+  }
+
+  /** The rows that are there before the program begins. */
+  async #prepare(): Promise<void> {
+    for (const [slot, content] of this.#program.rows.entries()) {
+      const { kind, number } = this.#slot(slot)
+      if (content === 'none' || slot >= this.#used.length * 2) continue
+      const entity = new kind.target() as Record<string, unknown>
+      entity.id = kind.id?.(number)
+      entity.title = this.#newTitle()
+      const files: Record<string, Files> = {}
+      for (const field of kind.fields) {
+        const count = field.isRequired
+          ? 1
+          : content === 'empty'
+            ? 0
+            : content === 'files' && field.isList
+              ? 2
+              : 1
+        const isSkipped = field !== kind.fields[0] && content !== 'files'
+        const uploads: S3File[] = []
+        for (let index = 0; index < count && !isSkipped; index++) uploads.push(await this.#upload())
+        setValue(entity, field, field.isList ? uploads : (uploads[0] ?? null))
+        files[field.path] = keysOf(uploads) ?? []
+      }
+      await this.#world.manager.save(entity)
+      for (const key of Object.values(files).flat()) this.#state.fates.delete(key)
+      this.#state.setRow(idOf(kind, number), { title: entity.title as string, files })
+      this.lines.push(`given ${kind.name} ${number} ${show(files)}`)
+    }
+    this.#files.length = 0
+  }
+
+  #slot(slot: number): { kind: Kind; number: number } {
+    const kind = this.#used[slot % this.#used.length] as Kind
+    return { kind, number: (Math.floor(slot / this.#used.length) % 2) + 1 }
+  }
+
+  #kept(index: number): Handle | undefined {
+    return this.#handles.filter((handle) => !this.#busy.has(handle)).at(-1 - index)
+  }
+
+  #newTitle(): string {
+    return `t${++this.#titles}`
+  }
+
+  async #upload(): Promise<S3File> {
+    const file = await this.#world.upload()
+    this.#files.push(file)
+    for (const state of this.#states) state.fates.set(shortKey(file.key), 'unsaved')
+    return file
+  }
+
+  async #step(step: Step): Promise<void> {
+    const deed = await this.#deed(step.action)
+    if (deed === undefined) {
+      return
+    }
+    const isAlone = this.#isOpen && !this.#world.isServer
+    const other = step.meanwhile !== null && !isAlone ? await this.#deed(step.meanwhile.action) : undefined
+    if (other === undefined) await this.#do(deed)
+    else await this.#doBoth(deed, other, step.meanwhile?.after ?? 0)
+    if (!step.isHasty) await this.#settle()
+    await this.#check()
+  }
+
+  async #do(deed: Deed): Promise<void> {
+    const { objects } = await this.#observe()
+    this.operations++
+    const { outcome, text } = await attempt(deed)
+    this.lines.push(`${this.#number}. ${deed.text} → ${text}`)
+    const branches = this.#states.flatMap((state) => deed.promise(state, objects))
+    this.#choose(
+      branches.map(({ outcome, state }) => ({ outcomes: [outcome], state })),
+      [outcome],
+      text,
+    )
+    deed.after?.(outcome)
+  }
+
+  /** Another session's step comes between two statements, or requests, of this one's. */
+  async #doBoth(deed: Deed, other: Deed, after: number): Promise<void> {
+    const { objects } = await this.#observe()
+    this.operations += 2
+    let points = 0
+    let between: Promise<{ outcome: Outcome; text: string }> | undefined
+    this.#world.onPoint = async (isFree) => {
+      if (!isFree && !this.#world.isServer) return
+      if (points++ < after || between !== undefined) return
+      this.#world.onPoint = undefined
+      between = attempt(other)
+      await between
+    }
+    const first = await attempt(deed)
+    this.#world.onPoint = undefined
+    const isBetween = between !== undefined
+    const second = await (between ?? attempt(other))
+    this.lines.push(
+      `${this.#number}. ${deed.text} → ${first.text}`,
+      `   ${isBetween ? `meanwhile, after ${after} points` : 'afterwards'}: ${other.text} → ${second.text}`,
+    )
+    const branches = this.#states.flatMap((state) => compose(state, deed, other, objects))
+    if (isBetween) {
+      for (const state of this.#states) {
+        for (const { outcomes, state: next } of compose(state, other, deed, objects)) {
+          branches.push({ outcomes: outcomes.toReversed(), state: next })
+        }
+      }
+    }
+    if (isBetween && deed.isWrite && other.isWrite) {
+      // One of them may find that the other one has changed which rows there are.
+      for (const state of this.#states) {
+        for (const { outcome, state: next } of other.promise(state, objects)) {
+          branches.push({ outcomes: ['database', outcome], state: next })
+        }
+        for (const { outcome, state: next } of deed.promise(state, objects)) {
+          branches.push({ outcomes: [outcome, 'database'], state: next })
+        }
+      }
+    }
+    this.#choose(branches, [first.outcome, second.outcome], `${first.text}, ${second.text}`)
+    deed.after?.(first.outcome)
+    other.after?.(second.outcome)
+    if (isBetween) await this.#adoptTitles()
+  }
+
+  /** What two sessions do to a column without a file is TypeORM's affair. */
+  async #adoptTitles(): Promise<void> {
+    const { rows } = await this.#observe()
+    for (const state of this.#states) {
+      for (const [id, row] of state.view()) {
+        const observed = rows.get(id)
+        if (observed !== undefined && observed.title !== row.title) {
+          state.setRow(id, { ...row, title: observed.title })
+        }
+      }
+    }
+  }
+
+  #choose(
+    branches: { outcomes: readonly Outcome[]; state: State }[],
+    outcomes: readonly Outcome[],
+    text: string,
+  ): void {
+    const chosen = branches.filter((branch) =>
+      branch.outcomes.every((outcome, index) => outcome === outcomes[index]),
+    )
+    if (chosen.length === 0) {
+      const allowed = [...new Set(branches.map((branch) => branch.outcomes.join(', ')))]
+      throw new Violation(`ended with ${text}, but the promises allow ${allowed.join(' | ')}`)
+    }
+    this.#states = distinct(chosen.map(({ state }) => state)).slice(0, maxStates)
+  }
+
+  async #settle(): Promise<void> {
+    if (this.#isOpen && !this.#world.isServer) return
+    await withinTime(filesSettled(), 'filesSettled()')
+    this.#states = this.#states.map(settle)
+  }
+
+  async #observe(): Promise<Observed> {
+    const rows = await this.#world.rows(this.#used, this.#manager)
+    return { rows, objects: new Set([...this.#world.objects.keys()].map(shortKey)) }
+  }
+
+  /** Some state that the promises allow has what is there. */
+  async #check(): Promise<void> {
+    const observed = await this.#observe()
+    const complaints = this.#states.map((state) => complaint(state, observed))
+    const left = this.#states.filter((_, index) => complaints[index] === undefined)
+    if (left.length === 0) throw new Violation(complaints[0])
+    this.#states = left
+    for (const state of left) adoptOrder(state, observed)
+    const [error] = this.#world.cleanupErrors
+    if (error !== undefined) throw new Violation(`onCleanupError was called: ${error}`)
+  }
+
+  async #finish(): Promise<void> {
+    while (this.#isOpen) await this.#do(await this.#end('commit'))
+    await this.#settle()
+    await this.#check()
+    const entries = new Set([...(await this.#world.entries())].map(shortKey))
+    const { objects } = await this.#observe()
+    for (const key of objects) {
+      if (!this.#world.hasJournal || this.#state.isReferred(key) || entries.has(key)) continue
+      if (this.#states.every((state) => state.fates.get(key) !== 'leaked')) {
+        throw new Violation(`at the end: ${key} has neither a row nor an entry in the journal`)
+      }
+    }
+    if (this.#world.hasJournal) {
+      const janitor = await this.#deed({ do: 'janitor', isAged: true })
+      await this.#do(janitor as Deed)
+      await this.#settle()
+      await this.#check()
+    }
+    for (const [key, { bytes }] of this.#world.objects) {
+      if (bytes.toString() !== key)
+        throw new Violation(`at the end: ${shortKey(key)} has the bytes of ${bytes}`)
+    }
+    const deed = await this.#deed({ do: 'reconcile' })
+    await this.#do(deed as Deed)
+    await this.#check()
+    const left = [...(await this.#observe()).objects].filter((key) => !this.#state.isReferred(key))
+    if (left.length > 0) throw new Violation(`at the end: no row refers to ${left}`)
+  }
+
+  async #end(how: 'commit' | 'rollback'): Promise<Deed> {
+    return {
+      text: `${how}${this.#state.levels.length > 1 ? ' of the savepoint' : ''}`,
+      run: async () => {
+        const runner = this.#world.transaction
+        if (runner === undefined) throw new Error('no transaction is open')
+        if (how === 'rollback') return runner.rollbackTransaction()
+        try {
+          await runner.commitTransaction()
+        } catch (error) {
+          while (runner.isTransactionActive) await runner.rollbackTransaction()
+          throw error
+        }
+      },
+      promise: how === 'commit' ? commit : rollback,
+      isWrite: false,
+    }
+  }
+
+  async #deed(action: Action): Promise<Deed | undefined> {
+    switch (action.do) {
+      case 'load':
+        return this.#load(action)
+      case 'upload':
+        await this.#upload()
+        return plain('upload', async () => undefined)
+      case 'save':
+        return this.#save(action)
+      case 'statement':
+        return this.#statement(action)
+      case 'raw':
+        return this.#raw(action)
+      case 'move':
+        return this.#move(action)
+      case 'remove':
+        return this.#remove(action)
+      case 'softRemove':
+      case 'recover':
+        return this.#soft(action)
+      case 'discard':
+        return this.#discard(action)
+      case 'begin':
+        if (this.#state.levels.length >= 3) return undefined
+        return {
+          text: this.#isOpen ? 'savepoint' : 'begin',
+          run: () =>
+            (this.#world.transaction ?? this.#world.dataSource.createQueryRunner()).startTransaction(),
+          promise: (state) => {
+            const next = state.clone()
+            next.begin()
+            return [{ outcome: 'ok', state: next }]
+          },
+          isWrite: false,
+        }
+      case 'commit':
+      case 'rollback':
+        return this.#isOpen ? this.#end(action.do) : undefined
+      case 'settle':
+        return plain('settle', () => this.#settle())
+      case 'janitor':
+        if (!this.#world.hasJournal || (this.#isOpen && !this.#world.isServer)) return undefined
+        if (action.isAged) await this.#world.age()
+        return {
+          text: action.isAged ? 'a day later, janitor' : 'janitor',
+          run: async () => {
+            const report = await new FileJanitor(this.#world.dataSource).runOnce()
+            if (report.failed > 0) throw new Error(`the janitor failed on ${report.failed}`)
+          },
+          promise: (state) => [{ outcome: 'ok', state: clean(state, action.isAged) }],
+          isWrite: false,
+          needsFree: true,
+        }
+      case 'reconcile':
+        if (this.#isOpen) return undefined
+        return {
+          text: 'reconcile --delete-orphans',
+          run: async () => {
+            const options = { olderThanSeconds: 0, deleteOrphans: true }
+            for await (const finding of reconcile(this.#world.dataSource, options)) {
+              if (finding.type === 'dangling') throw new Violation(`reconcile found ${finding.key} dangling`)
+            }
+          },
+          promise: (state) => [{ outcome: 'ok', state: reconciled(state) }],
+          isWrite: false,
+          needsFree: true,
+        }
+    }
+  }
+
+  async #find(kind: Kind, number: number, part: 'all' | 'title' | 'file' = 'all', isParent = false) {
+    const target = (isParent ? kind.parent : undefined) ?? kind.target
+    const select =
+      part === 'all'
+        ? {}
+        : {
+            select: {
+              id: true,
+              ...(part === 'title' ? { title: true } : nested((kind.fields[0] as Field).path, true)),
+            },
+          }
+    const entity = await this.#manager.findOne(target, {
+      where: { id: kind.id?.(number) } as object,
+      withDeleted: true,
+      ...select,
+    })
+    if (entity === null) return undefined
+    return this.#keep(kind, number, entity, true)
+  }
+
+  /** Keeps an entity; what `find()` gave is known to have been loaded. */
+  #keep(kind: Kind, number: number, entity: object, isLoaded: boolean): Handle {
+    const given: Record<string, Files | undefined> = {}
+    for (const field of kind.fields) given[field.path] = keysOf(valueAt(entity, field))
+    const handle: Handle = {
+      id: ++this.#instances,
+      entity: entity as Record<string, unknown>,
+      kind,
+      number,
+      given,
+      title: (entity as { title?: string }).title,
+      isRemoved: false,
+      isInstance: entity instanceof kind.target,
+    }
+    this.#handles.push(handle)
+    if (isLoaded) {
+      for (const field of kind.fields) {
+        for (const file of [valueAt(entity, field)].flat()) if (isS3File(file)) this.#files.push(file)
+      }
+      for (const state of this.#states) state.learn(handle.id, { files: { ...given }, isLoaded: true })
+    }
+    return handle
+  }
+
+  async #load({ on, part, through }: Action & { do: 'load' }): Promise<Deed | undefined> {
+    const { kind, number } = this.#slot(on)
+    const handle = await this.#find(kind, number, part, through === 'parent')
+    if (handle === undefined) return undefined
+    const how = part === 'all' ? '' : ` (${part} only)`
+    return plain(
+      `load ${kind.name} ${number}${how} as e${handle.id}: ${show(handle.given)}`,
+      async () => undefined,
+    )
+  }
+
+  /** The entity that a step is about. */
+  async #source(action: Save): Promise<{ handle: Handle; text: string; isMade: boolean } | undefined> {
+    const { kind, number } = this.#slot(action.on)
+    const kept = () => this.#kept(action.entity)
+    switch (action.from) {
+      case 'load':
+      case 'parent': {
+        const handle = await this.#find(kind, number, 'all', action.from === 'parent')
+        const how = action.from === 'parent' && kind.parent !== undefined ? ' through its parent' : ''
+        return handle && { handle, text: `loaded${how} e${handle.id}`, isMade: false }
+      }
+      case 'part': {
+        const handle = await this.#find(kind, number, 'title')
+        return handle && { handle, text: `partially loaded e${handle.id}`, isMade: false }
+      }
+      case 'kept':
+      case 'merge': {
+        const handle = kept()
+        if (handle === undefined || (action.from === 'merge' && !handle.isInstance)) return undefined
+        return { handle, text: `e${handle.id}`, isMade: false }
+      }
+      case 'preload': {
+        if (this.#state.row(idOf(kind, number)) === undefined) return undefined
+        const entity = await this.#manager.preload(kind.target, { id: kind.id?.(number) } as object)
+        if (entity === undefined) return undefined
+        const handle = this.#keep(kind, number, entity, true)
+        return { handle, text: `preloaded e${handle.id}`, isMade: false }
+      }
+      case 'new':
+      case 'create':
+      case 'plain': {
+        const made = { id: kind.id?.(number) }
+        const entity =
+          action.from === 'plain'
+            ? made
+            : action.from === 'new'
+              ? Object.assign(new kind.target(), made)
+              : this.#manager.create(kind.target, made)
+        for (const { path } of kind.fields) {
+          if (path.includes('.') && action.from === 'new') Object.assign(entity, nested(path, undefined))
+        }
+        const handle = this.#keep(kind, number, entity, false)
+        return {
+          handle,
+          text: `${action.from === 'plain' ? 'plain' : action.from} e${handle.id}`,
+          isMade: true,
+        }
+      }
+      case 'spread':
+      case 'assign':
+      case 'createCopy': {
+        const original = kept()
+        if (original === undefined) return undefined
+        const { kind, number, entity } = original
+        const id = kind.id?.(number)
+        const source = { ...detached(entity), id }
+        const copy =
+          action.from === 'spread'
+            ? source
+            : action.from === 'assign'
+              ? Object.assign(new kind.target(), source)
+              : this.#manager.create(kind.target, source)
+        const handle = this.#keep(kind, number, copy, false)
+        handle.given = { ...original.given }
+        handle.title = original.title
+        const how = action.from === 'createCopy' ? 'create(…)' : action.from
+        return { handle, text: `${how} copy e${handle.id} of e${original.id}`, isMade: true }
+      }
+    }
+  }
+
+  async #save(action: Save): Promise<Deed | undefined> {
+    const source = await this.#source(action)
+    if (source === undefined) return undefined
+    const { handle } = source
+    const { kind, number, entity } = handle
+    const id = idOf(kind, number)
+    const field = kind.fields[action.field % kind.fields.length] as Field
+    const isNew = this.#state.row(id) === undefined
+    let value = action.value
+    const canPend = kind.hasPending && handle.isInstance && action.how !== 'noListeners'
+    if (value === 'pending' && !canPend) value = 'upload'
+    if (
+      isNew &&
+      field.isRequired &&
+      (value === 'same' || value === 'clear') &&
+      handle.given[field.path]?.length !== 1
+    ) {
+      value = 'upload'
+    }
+    const setting = await this.#setting(value, action, field, handle, action.list)
+    if (setting === undefined) return undefined
+    let title: string | undefined
+    if (action.title === 'taken') title = this.#takenTitle(id)
+    if (
+      title === undefined &&
+      (action.title === 'new' || setting.isPending || (isNew && handle.title === undefined))
+    ) {
+      title = this.#newTitle()
+    }
+    if (handle.isRemoved) entity.id = kind.id?.(number)
+    handle.isRemoved = false
+    const patch: Record<string, unknown> = {}
+    if (title !== undefined) patch.title = title
+    if (setting.keys !== undefined || setting.isInvalid) {
+      if (setting.isPending) entity.pending = setting.real
+      else if (action.from === 'merge') Object.assign(patch, nested(field.path, setting.real))
+      else setValue(entity, field, setting.real)
+    }
+    if (action.from === 'merge') {
+      this.#manager.merge(kind.target, entity, { ...patch })
+      // TypeORM merges nothing where null is given.
+      if (setting.keys !== undefined) setValue(entity, field, setting.real)
+    } else Object.assign(entity, patch)
+    if (setting.keys !== undefined) handle.given[field.path] = setting.keys
+    if (title !== undefined) handle.title = title
+    const wanted: Write = {
+      row: id,
+      title: handle.title,
+      files: { ...handle.given },
+      instance: handle.id,
+      lists: listsOf(kind),
+      required: requiredOf(kind),
+      isTransaction: action.how !== 'noTransaction',
+      release: 'seen',
+      kind: 'save',
+    }
+    const options: SaveOptions =
+      action.how === 'noListeners'
+        ? { listeners: false }
+        : action.how === 'noTransaction'
+          ? { transaction: false }
+          : {}
+    const target = (action.from === 'parent' ? kind.parent : undefined) ?? kind.target
+    const what = [title && `title ${title}`, setting.text && `${field.path} ${setting.text}`]
+      .filter(Boolean)
+      .join(', ')
+    const how = action.how === 'usual' ? '' : ` (${action.how})`
+    return {
+      text: `save ${source.text} of ${id}${what && ` with ${what}`}${how}`,
+      run: () => this.#manager.save(target, entity, options),
+      promise: (state, present) =>
+        setting.isInvalid ? failures(state, [wanted], ['invalid-value']) : write(state, [wanted], present),
+      after: (outcome) => {
+        if (setting.isPending && outcome !== 'ok') this.#handles.splice(this.#handles.indexOf(handle), 1)
+        if (setting.isInvalid) setValue(entity, field, null)
+        if (setting.isInvalid) handle.given[field.path] = []
+        if (outcome === 'ok') this.#learn(handle, isNew)
+      },
+      isWrite: true,
+    }
+  }
+
+  /** After a `save()` an instance is known to have what it then holds. */
+  #learn(handle: Handle, isNew: boolean): void {
+    for (const field of handle.kind.fields) {
+      const given = handle.given[field.path]
+      if (given !== undefined) handle.given[field.path] = keysOf(valueAt(handle.entity, field)) ?? []
+      else if (isNew) handle.given[field.path] = []
+    }
+    for (const state of this.#states) state.learn(handle.id, { files: { ...handle.given }, isLoaded: true })
+  }
+
+  #takenTitle(id: string): string | undefined {
+    for (const [other, row] of this.#state.view()) {
+      if (other !== id && tableOf(other) === tableOf(id)) return row.title
+    }
+    return undefined
+  }
+
+  async #setting(
+    value: Save['value'],
+    { file }: { file: number },
+    field: Field,
+    handle: Pick<Handle, 'kind' | 'number' | 'given'> & { entity?: object },
+    list: Save['list'] = 'set',
+  ): Promise<Setting | undefined> {
+    const settings = { isInvalid: false, isPending: value === 'pending' }
+    const current = [handle.entity && valueAt(handle.entity, field)].flat().filter(isS3File)
+    if (field.isList && value === 'same' && (list === 'shift' || list === 'turn')) {
+      if (handle.given[field.path] === undefined)
+        return { real: undefined, keys: undefined, text: '', ...settings }
+      const changed = list === 'shift' ? current.slice(1) : current.toReversed()
+      return { real: changed, keys: keysOf(changed), text: `${list}ed to ${keysOf(changed)}`, ...settings }
+    }
+    if (value === 'same') return { real: undefined, keys: undefined, text: '', ...settings }
+    if (value === 'clear') {
+      const empty = field.isList && list !== 'set' ? [] : null
+      return { real: empty, keys: [], text: empty === null ? 'null' : '[]', ...settings }
+    }
+    if (value === 'promise' || value === 'plainObject') {
+      const upload = await this.#upload()
+      const real = value === 'promise' ? Promise.resolve(upload) : upload.toRecord()
+      const text = value === 'promise' ? 'a Promise' : 'a plain record'
+      return { real: field.isList ? [real] : real, keys: undefined, text, isInvalid: true, isPending: false }
+    }
+    if (value === 'foreign') {
+      const real = await this.#world.foreignFile()
+      const text = 'a file of another DataSource'
+      return { real: field.isList ? [real] : real, keys: undefined, text, isInvalid: true, isPending: false }
+    }
+    const given = await this.#file(value, file, handle)
+    if (given === undefined) return undefined
+    if (!field.isList) {
+      return { real: given.file, keys: keysOf(given.file), text: given.text, ...settings }
+    }
+    if (current.some((other) => other.equals(given.file))) return undefined
+    const files = list === 'set' ? [given.file] : [...current, given.file]
+    return { real: files, keys: keysOf(files), text: `[${keysOf(files)}], ${given.text}`, ...settings }
+  }
+
+  async #file(
+    value: Save['value'],
+    index: number,
+    { kind, number }: Pick<Handle, 'kind' | 'number'>,
+  ): Promise<{ file: S3File; text: string } | undefined> {
+    switch (value) {
+      case 'other': {
+        const [other] = [...this.#state.view()].filter(
+          ([id, row]) => id !== idOf(kind, number) && Object.values(row.files).flat().length > 0,
+        )
+        if (other === undefined) return undefined
+        const [id] = other
+        const otherKind = this.#used.find(({ name }) => name === tableOf(id)) as Kind
+        const handle = await this.#find(otherKind, Number(id.slice(id.indexOf(' '))))
+        const file = handle?.kind.fields
+          .flatMap((field) => [handle && valueAt(handle.entity, field)].flat())
+          .find(isS3File)
+        return file && { file, text: `${shortKey(file.key)} of ${id}` }
+      }
+      case 'known':
+      case 'record': {
+        const file = this.#files.at(-1 - index)
+        if (file === undefined) return undefined
+        if (value === 'known') return { file, text: `${shortKey(file.key)} known before` }
+        return { file: new S3File(file.toRecord()), text: `${shortKey(file.key)} from its record` }
+      }
+      case 'discarded': {
+        const file = await this.#upload()
+        await file.discard()
+        for (const state of this.#states) state.fates.set(shortKey(file.key), 'gone')
+        return { file, text: `${shortKey(file.key)} that was discarded` }
+      }
+      default: {
+        const file = await this.#upload()
+        return { file, text: `upload ${shortKey(file.key)}` }
+      }
+    }
+  }
+
+  async #statement(action: Action & { do: 'statement' }): Promise<Deed | undefined> {
+    const { kind, number } = this.#slot(action.on)
+    const { manager } = { manager: this.#manager }
+    const id = idOf(kind, number)
+    const criteria = { id: kind.id?.(number) } as object
+    const field = kind.fields[action.field % kind.fields.length] as Field
+    const via = kind.hasPlainId ? action.via : action.via === 'repository' ? 'builder' : action.via
+    const silently = via !== 'silent'
+    const how = via === 'silent' ? ' silently' : via === 'builder' ? ' by query builder' : ''
+    if (action.kind === 'clear') {
+      if (kind.parent !== undefined || kind.name === 'Album') return undefined
+      return {
+        text: `clear ${kind.name}`,
+        run: () => manager.clear(kind.target),
+        promise: (state) => remove(state, this.#idsOf(state, kind), 'bulk'),
+        isWrite: true,
+      }
+    }
+    if (action.kind === 'delete') {
+      return {
+        text: `delete ${id}${how}`,
+        run: () =>
+          via === 'repository'
+            ? manager.delete(kind.target, criteria)
+            : manager
+                .createQueryBuilder()
+                .delete()
+                .from(kind.target)
+                .where(criteria)
+                .callListeners(silently)
+                .execute(),
+        promise: (state) => remove(state, [id], 'bulk'),
+        isWrite: true,
+      }
+    }
+    let value = action.value === 'pending' ? 'upload' : action.value
+    const isInsert = action.kind === 'insert' || action.kind === 'upsert'
+    if (field.isRequired && isInsert && (value === 'same' || value === 'clear')) value = 'upload'
+    // TypeORM refuses null for an embedded object, which these columns are to it.
+    if (field.isColumns && value === 'clear' && !isInsert) return undefined
+    const setting = await this.#setting(value, action, field, { kind, number, given: {} })
+    if (setting === undefined) return undefined
+    const isSet = setting.keys !== undefined || setting.isInvalid
+    const title = isInsert || !isSet ? this.#newTitle() : undefined
+    if (action.kind === 'updateAll' && !isSet) return undefined
+    const values = {
+      ...(isInsert ? criteria : {}),
+      ...(title === undefined ? {} : { title }),
+      ...(isSet ? nested(field.path, setting.real) : {}),
+    } as object
+    const files: Record<string, Files | undefined> = {}
+    for (const { path } of kind.fields) files[path] = path === field.path ? setting.keys : undefined
+    const wanted = (row: string): Write => ({
+      row,
+      title,
+      files,
+      lists: listsOf(kind),
+      required: requiredOf(kind),
+      isTransaction: false,
+      release: 'bulk',
+      kind: action.kind === 'insert' ? 'insert' : action.kind === 'upsert' ? 'save' : 'update',
+    })
+    const what = [title && `title ${title}`, setting.text && `${field.path} ${setting.text}`]
+      .filter(Boolean)
+      .join(', ')
+    const run = (): Promise<unknown> => {
+      const query = manager.createQueryBuilder().callListeners(silently)
+      switch (action.kind) {
+        case 'insert':
+          return via === 'repository'
+            ? manager.insert(kind.target, values)
+            : query.insert().into(kind.target).values(values).execute()
+        case 'upsert':
+          return manager.upsert(kind.target, values, ['id'])
+        case 'updateAll':
+          return query.update(kind.target).set(values).execute()
+        default:
+          return via === 'repository'
+            ? manager.update(kind.target, criteria, values)
+            : query.update(kind.target).set(values).where(criteria).execute()
+      }
+    }
+    return {
+      text: `${action.kind} ${action.kind === 'updateAll' ? kind.name : id}${what && ` with ${what}`}${action.kind === 'upsert' ? '' : how}`,
+      run,
+      promise: (state, present) => {
+        const rows = action.kind === 'updateAll' ? this.#idsOf(state, kind) : [id]
+        const writes = rows.map(wanted)
+        return setting.isInvalid
+          ? failures(state, [wanted(id)], ['invalid-value'])
+          : write(state, writes.length === 0 ? [wanted(id)] : writes, present)
+      },
+      isWrite: true,
+    }
+  }
+
+  #idsOf(state: State, kind: Kind): string[] {
+    return [...state.view().keys()].filter((id) => tableOf(id) === kind.name)
+  }
+
+  #raw({ on, kind: what, field: index }: Action & { do: 'raw' }): Deed | undefined {
+    const { kind, number } = this.#slot(on)
+    const field = kind.fields[index % kind.fields.length] as Field
+    const other = number === 1 ? 2 : 1
+    const [id, otherId] = [idOf(kind, number), idOf(kind, other)]
+    const {
+      table,
+      id: key,
+      title: titleColumn,
+      columns,
+      literal,
+      discriminator,
+    } = this.#world.sql(kind, field.path)
+    const manager = this.#manager
+    const files = (state: State) => state.row(otherId)?.files[field.path] ?? []
+    const common = { lists: [], required: requiredOf(kind), isTransaction: false, release: 'bulk' as const }
+    if (what === 'insert') {
+      const title = this.#newTitle()
+      if (kind.name === 'Versioned' || kind.fields.some(({ isRequired }) => isRequired)) return undefined
+      const extra = discriminator === undefined ? [] : [discriminator]
+      const into = [key, titleColumn, ...extra.map(({ column }) => column), ...columns]
+      const from = [literal(number), `'${title}'`, ...extra.map(({ value }) => value), ...columns]
+      return {
+        text: `INSERT ${id} SELECT ${field.path} of ${otherId}`,
+        run: () =>
+          manager.query(
+            `INSERT INTO ${table} (${into}) SELECT ${from} FROM ${table} WHERE ${key} = ${literal(other)}`,
+          ),
+        promise: (state, present) =>
+          state.row(otherId) === undefined
+            ? [{ outcome: 'ok', state }]
+            : write(
+                state,
+                [{ row: id, title, files: allFiles(kind, field, files(state)), kind: 'insert', ...common }],
+                present,
+              ),
+        isWrite: true,
+      }
+    }
+    if (what === 'copy' && this.#state.row(otherId) === undefined) return undefined
+    const set = columns.map((column) =>
+      what === 'null'
+        ? `${column} = NULL`
+        : `${column} = (SELECT ${column} FROM ${table} WHERE ${key} = ${literal(other)})`,
+    )
+    return {
+      text:
+        what === 'null'
+          ? `UPDATE ${id} SET ${field.path} = NULL`
+          : `UPDATE ${id} SET ${field.path} = that of ${otherId}`,
+      run: () => manager.query(`UPDATE ${table} SET ${set} WHERE ${key} = ${literal(number)}`),
+      promise: (state, present) =>
+        write(
+          state,
+          [
+            {
+              row: id,
+              title: undefined,
+              files: allFiles(kind, field, what === 'null' ? [] : files(state)),
+              kind: 'update',
+              ...common,
+            },
+          ],
+          present,
+        ),
+      isWrite: true,
+    }
+  }
+
+  /** Files go from one row, or field, to another. */
+  async #move({ on, way, saves }: Action & { do: 'move' }): Promise<Deed | undefined> {
+    const { kind, number } = this.#slot(on)
+    const from = await this.#find(kind, number)
+    if (from === undefined) return undefined
+    const isWithin = kind.fields.length > 1
+    const to = isWithin ? from : await this.#find(kind, number === 1 ? 2 : 1)
+    if (to === undefined) return undefined
+    const source = kind.fields[0] as Field
+    const target = kind.fields.at(-1) as Field
+    if (source.isHidden || (source.isRequired && way === 'give')) return undefined
+    // A file that was kept by its key alone says nothing of its size.
+    const [left, right] = [valueAt(from.entity, source), valueAt(to.entity, target)]
+    const give = (handle: Handle, field: Field, value: unknown) => {
+      setValue(handle.entity, field, value)
+      handle.given[field.path] = keysOf(value)
+    }
+    give(to, target, left)
+    if (way === 'give') give(from, source, null)
+    if (way === 'swap') give(from, source, right)
+    const manager = this.#manager
+    const wanted = ({ id, number, given, title }: Handle): Write => ({
+      row: idOf(kind, number),
+      title,
+      files: { ...given },
+      instance: id,
+      lists: listsOf(kind),
+      required: requiredOf(kind),
+      isTransaction: true,
+      release: 'seen',
+      kind: 'save',
+    })
+    const changed = way === 'share' ? [to] : [...new Set([to, from])]
+    const isOne = saves === 'one' || changed.length === 1
+    const writes = changed.map(wanted)
+    return {
+      text: `${way} the ${source.path} of e${from.id} to the ${target.path} of e${to.id} in ${isOne ? 'one save' : 'two saves'}`,
+      run: async () => {
+        const entities = changed.map(({ entity }) => entity)
+        if (isOne) await manager.save(kind.target, entities)
+        else for (const entity of entities) await manager.save(kind.target, entity)
+      },
+      promise: (state, present) => {
+        if (isOne) return write(state, writes, present)
+        return write(state, writes.slice(0, 1), present).flatMap((first) =>
+          first.outcome === 'ok' ? write(first.state, writes.slice(1), present) : [first],
+        )
+      },
+      after: (outcome) => {
+        if (outcome === 'ok') for (const handle of changed) this.#learn(handle, false)
+        else for (const handle of [from, to]) this.#forget(handle)
+      },
+      isWrite: true,
+    }
+  }
+
+  #forget(handle: Handle): void {
+    const index = this.#handles.indexOf(handle)
+    if (index >= 0) this.#handles.splice(index, 1)
+  }
+
+  async #remove(action: Action & { do: 'remove' }): Promise<Deed | undefined> {
+    const { kind, number } = this.#slot(action.on)
+    const handle =
+      action.from === 'kept'
+        ? this.#kept(action.entity)
+        : await this.#find(kind, number, 'all', action.from === 'parent')
+    if (handle === undefined || handle.isRemoved) return undefined
+    if (action.from === 'kept' && !handle.isInstance) return undefined
+    const options: SaveOptions =
+      action.how === 'noListeners'
+        ? { listeners: false }
+        : action.how === 'noTransaction'
+          ? { transaction: false }
+          : {}
+    const isParent = action.from === 'parent' && handle.kind.parent !== undefined
+    const target = isParent ? (handle.kind.parent as new () => object) : handle.kind.target
+    const id = idOf(handle.kind, handle.number)
+    const manager = this.#manager
+    return {
+      text: `remove e${handle.id} of ${id}${isParent ? ' through its parent' : ''}${action.how === 'usual' ? '' : ` (${action.how})`}`,
+      run: () => manager.remove(target, handle.entity, options),
+      promise: (state) => remove(state, [id], 'seen'),
+      after: (outcome) => {
+        handle.isRemoved = outcome === 'ok'
+      },
+      isWrite: true,
+    }
+  }
+
+  async #soft(action: Action & { do: 'softRemove' | 'recover' }): Promise<Deed | undefined> {
+    const { kind, number } = this.#slot(action.on)
+    if (!kind.isSoft) return undefined
+    const handle = await this.#find(kind, number)
+    if (handle === undefined) return undefined
+    const manager = this.#manager
+    return plain(`${action.do} e${handle.id} of ${idOf(kind, number)}`, () =>
+      action.do === 'recover'
+        ? manager.recover(kind.target, handle.entity)
+        : manager.softRemove(kind.target, handle.entity),
+    )
+  }
+
+  #discard({ file: index, as }: Action & { do: 'discard' }): Deed | undefined {
+    const file = this.#files.at(-1 - index)
+    if (file === undefined) return undefined
+    const discarded = as === 'record' ? new S3File(file.toRecord()) : file
+    const key = shortKey(file.key)
+    return {
+      text: `discard ${key}${as === 'record' ? ' from its record' : ''}`,
+      run: () => discarded.discard(),
+      promise: (state) => discard(state, key),
+      isWrite: true,
+    }
+  }
+}
+
+function plain(text: string, run: () => Promise<unknown>): Deed {
+  return { text, run, promise: (state) => [{ outcome: 'ok', state }], isWrite: false }
+}
+
+async function attempt({ run, text }: Deed): Promise<{ outcome: Outcome; text: string }> {
+  try {
+    await withinTime(run(), 'the step')
+    return { outcome: 'ok', text: 'ok' }
+  } catch (error) {
+    if (error instanceof Violation) throw error
+    if (isS3FileError(error)) {
+      const code = error.code as string
+      if (['file-gone', 'file-changed', 'file-saved', 'invalid-value'].includes(code)) {
+        return { outcome: code as Outcome, text: code }
+      }
+      throw new Violation(`${text} threw ${code}: ${error.message} (cause: ${error.cause})`)
+    }
+    if (error instanceof QueryFailedError) return { outcome: 'database', text: `database: ${error.message}` }
+    throw new Violation(`${text} threw ${shortStack(error)}`)
+  }
+}
+
+/** The error and the part of the package, or of TypeORM, that it comes from. */
+function shortStack(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const calls = [...(error.stack ?? '').matchAll(/at (?:async )?(\S+) .*?(?:\/src|\/typeorm)\/(\S+?):\d+\)/g)]
+  return `${error.name}: ${error.message} in ${calls
+    .slice(0, 3)
+    .map(([, name, file]) => `${name} (${file})`)
+    .join(', ')}`
+}
+
+async function withinTime<Result>(work: Promise<Result>, what: string): Promise<Result> {
+  const stop = new AbortController()
+  const late = sleep(hangMs, undefined, { signal: stop.signal }).then(() => {
+    throw new Violation(`${what} did not end within ${hangMs} ms`)
+  })
+  late.catch(() => undefined)
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    stop.abort()
+  }
+}
+
+function compose(
+  state: State,
+  first: Deed,
+  second: Deed,
+  present: ReadonlySet<string>,
+): { outcomes: Outcome[]; state: State }[] {
+  return first
+    .promise(state, present)
+    .flatMap((one) =>
+      second
+        .promise(one.state, present)
+        .map((two) => ({ outcomes: [one.outcome, two.outcome], state: two.state })),
+    )
+}
+
+/** What is not as a state has it. */
+function complaint(state: State, { rows, objects }: Observed): string | undefined {
+  const expected = state.view()
+  for (const [id, row] of expected) {
+    const found = rows.get(id)
+    if (found === undefined) return `there is no row ${id} any more`
+    if (found.title !== row.title) return `the title of ${id} is ${found.title}, not ${row.title}`
+    for (const [field, files] of Object.entries(row.files)) {
+      const had = found.files[field] ?? []
+      const isFine = row.isMerged ? isSame([...had].sort(), [...files].sort()) : isSame(had, files)
+      if (!isFine) return `${field} of ${id} is [${had}], not [${files}]`
+    }
+  }
+  for (const id of rows.keys()) if (!expected.has(id)) return `there is a row ${id}, which should not be`
+  for (const [id, row] of state.committed) {
+    for (const key of Object.values(row.files).flat()) {
+      if (!objects.has(key)) return `the committed row ${id} refers to ${key}, which is deleted`
+    }
+  }
+  for (const [key, fate] of state.fates) {
+    if (state.isReferred(key)) continue
+    if (fate === 'unsaved' && !objects.has(key)) return `the upload ${key} was deleted before it was saved`
+    if (fate === 'gone' && objects.has(key)) return `${key} was not deleted, and no row refers to it`
+  }
+  return undefined
+}
+
+function adoptOrder(state: State, { rows }: Observed): void {
+  for (const [id, row] of state.view()) {
+    const found = rows.get(id)
+    if (row.isMerged && found !== undefined) state.setRow(id, { title: row.title, files: found.files })
+  }
+}
+
+function distinct(states: State[]): State[] {
+  return [...new Map(states.map((state) => [fingerprint(state), state])).values()]
+}
+
+function fingerprint(state: State): string {
+  const { committed, levels, fates, known, poisoned, isDoomed } = state
+  return JSON.stringify([
+    [...committed],
+    levels.map((level) => [
+      [...level.rows],
+      [...level.released],
+      [...level.offered],
+      [...level.undone],
+      [...level.known],
+    ]),
+    [...fates],
+    [...known],
+    [...poisoned],
+    isDoomed,
+  ])
+}
+
+function idOf({ name }: Kind, number: number): string {
+  return `${name} ${number}`
+}
+
+function listsOf({ fields }: Kind): string[] {
+  return fields.filter(({ isList }) => isList).map(({ path }) => path)
+}
+
+function requiredOf({ fields }: Kind): string[] {
+  return fields.filter(({ isRequired }) => isRequired).map(({ path }) => path)
+}
+
+function allFiles({ fields }: Kind, { path }: Field, files: Files): Record<string, Files | undefined> {
+  return Object.fromEntries(fields.map((field) => [field.path, field.path === path ? files : undefined]))
+}
+
+/** The keys of what a property holds; undefined where it holds nothing that is known. */
+function keysOf(value: unknown): Files | undefined {
+  if (value === undefined) return undefined
+  return [value]
+    .flat()
+    .filter(isS3File)
+    .map(({ key }) => shortKey(key))
+}
+
+function valueAt(entity: object, { path }: Field): unknown {
+  return path
+    .split('.')
+    .reduce<unknown>((value, name) => (value as Record<string, unknown> | undefined)?.[name], entity)
+}
+
+function setValue(entity: Record<string, unknown>, { path }: Field, value: unknown): void {
+  const [name, inner] = path.split('.') as [string, string | undefined]
+  if (inner === undefined) entity[name] = value
+  else entity[name] = Object.assign((entity[name] as object | undefined) ?? {}, { [inner]: value })
+}
+
+function nested(path: string, value: unknown): object {
+  const [name, inner] = path.split('.') as [string, string | undefined]
+  return { [name]: inner === undefined ? value : { [inner]: value } }
+}
+
+/** A shallow copy, whose embedded objects are copies too. */
+function detached(entity: Record<string, unknown>): Record<string, unknown> {
+  const copy = { ...entity }
+  if (typeof copy.part === 'object' && copy.part !== null) copy.part = { ...copy.part }
+  for (const [name, value] of Object.entries(copy)) if (Array.isArray(value)) copy[name] = [...value]
+  return copy
+}
+
+function show(files: Record<string, Files | undefined>): string {
+  const shown = Object.entries(files).map(
+    ([path, keys]) => `${path}: ${keys === undefined ? '?' : `[${keys}]`}`,
+  )
+  return `{ ${shown.join(', ')} }`
+}

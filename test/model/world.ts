@@ -1,0 +1,277 @@
+import {
+  DataSource,
+  type DataSourceOptions,
+  Entity,
+  type EntityManager,
+  type EntityMetadata,
+  PrimaryColumn,
+  type QueryRunner,
+} from 'typeorm'
+import {
+  configureStorages,
+  createFileTriggers,
+  FileJournalEntry,
+  type FileStorage,
+  fileJournal,
+  type S3File,
+  S3FileField,
+  S3FileSubscriber,
+  uploadFromStream,
+} from '../../src/index.ts'
+import { MemoryStorage } from '../../src/testing.ts'
+import { EarlySubscriber, type Kind, kinds, LateSubscriber, modelEntities } from './entities.ts'
+import type { Files, Row } from './promises.ts'
+
+export type Setting = 'bare' | 'journal' | 'triggers'
+
+/** A row of another database, whose file may not come into this one. */
+@Entity()
+class ForeignRow {
+  @PrimaryColumn({ type: 'int' }) id!: number
+  @S3FileField({ nullable: true, storage: 'foreign' }) file!: S3File | null
+}
+
+/** A database and a store, and what is in them, read without the help of what is tested. */
+export class ModelWorld {
+  readonly dataSource: DataSource
+  readonly foreign: DataSource
+  readonly setting: Setting
+  readonly isServer = false
+  readonly objects: Map<string, { bytes: Buffer }>
+  /** Called before each statement and each request to the store. */
+  onPoint: ((isFree: boolean) => Promise<void>) | undefined
+  /** What clean-up in the background could not do. */
+  readonly cleanupErrors: unknown[] = []
+  #uploads = 0
+  #program = 0
+
+  private constructor(dataSource: DataSource, foreign: DataSource, setting: Setting, storage: MemoryStorage) {
+    this.dataSource = dataSource
+    this.foreign = foreign
+    this.setting = setting
+    this.objects = storage.objects
+  }
+
+  static async start(setting: Setting): Promise<ModelWorld> {
+    const storage = new MemoryStorage()
+    let world: ModelWorld | undefined
+    const point = async () => {
+      const open = world?.onPoint
+      if (open !== undefined) await open(world?.transaction === undefined)
+    }
+    configureStorages({ default: watched(storage, point), foreign: new MemoryStorage() })
+    const foreign = await new DataSource({
+      type: 'sqljs',
+      entities: [ForeignRow],
+      subscribers: [S3FileSubscriber],
+      synchronize: true,
+    }).initialize()
+    const file = await uploadFromStream(Buffer.from('foreign'), { storage: 'foreign' })
+    await foreign.manager.save(Object.assign(new ForeignRow(), { id: 1, file }))
+    const dataSource = new DataSource({
+      type: 'sqljs',
+      entities: [...modelEntities, ...(setting === 'bare' ? [] : [FileJournalEntry])],
+      subscribers: [
+        EarlySubscriber,
+        S3FileSubscriber.with({
+          onCleanupError: (error) => world?.cleanupErrors.push(error),
+        }),
+        LateSubscriber,
+      ],
+      synchronize: true,
+      dropSchema: true,
+    } as DataSourceOptions)
+    watchStatements(dataSource, point)
+    await dataSource.initialize()
+    if (setting === 'triggers') {
+      const runner = dataSource.createQueryRunner()
+      for (const target of new Set(kinds.map((kind) => kind.parent ?? kind.target))) {
+        await createFileTriggers(runner, target)
+      }
+      await runner.release()
+    }
+    world = new ModelWorld(dataSource, foreign, setting, storage)
+    return world
+  }
+
+  get manager(): EntityManager {
+    return this.dataSource.manager
+  }
+
+  /** The query runner of an open transaction that this connection is in. */
+  get transaction(): QueryRunner | undefined {
+    const runner = this.dataSource.createQueryRunner()
+    return runner.isTransactionActive ? runner : undefined
+  }
+
+  get hasJournal(): boolean {
+    return this.setting !== 'bare'
+  }
+
+  /** Uploads a few bytes, which are the key's own. */
+  async upload(): Promise<S3File> {
+    const key = `${this.#program}-f${++this.#uploads}`
+    return uploadFromStream(Buffer.from(key), {
+      key: () => key,
+      name: key,
+      contentType: 'text/plain',
+      ...(this.hasJournal ? { journal: fileJournal(this.dataSource) } : {}),
+    })
+  }
+
+  async foreignFile(): Promise<S3File> {
+    const { file } = await this.foreign.manager.findOneByOrFail(ForeignRow, { id: 1 })
+    return file as S3File
+  }
+
+  /** What the tables of these kinds hold. */
+  async rows(used: Iterable<Kind>, manager = this.manager): Promise<Map<string, Row>> {
+    const rows = new Map<string, Row>()
+    for (const kind of used) {
+      const { table, title, id, fields, discriminator } = this.#columns(kind)
+      const where = discriminator === undefined ? '' : ` WHERE ${discriminator}`
+      for (const row of await manager.query(`SELECT * FROM ${table}${where}`)) {
+        const files = fields.map(({ path, column }) => [path, keysIn(row[column])])
+        rows.set(`${kind.name} ${numberOf(row[id])}`, { title: row[title], files: Object.fromEntries(files) })
+      }
+    }
+    return rows
+  }
+
+  /** The names that SQL has for a kind, not quoted. */
+  #columns(kind: Kind) {
+    const metadata = this.dataSource.getMetadata(kind.target)
+    const column = (path: string) =>
+      metadata.columns.find(({ propertyPath }) => propertyPath === path)?.databaseName
+    return {
+      table: this.dataSource.driver.escape(metadata.tablePath),
+      title: column('title') as string,
+      id: column('id') as string,
+      fields: kind.fields.map(({ path }) => ({
+        path,
+        column: column(path) ?? (column(`${path}.key`) as string),
+      })),
+      discriminator:
+        metadata.discriminatorColumn === undefined
+          ? undefined
+          : `${this.dataSource.driver.escape(metadata.discriminatorColumn.databaseName)} = '${metadata.discriminatorValue}'`,
+    }
+  }
+
+  /** SQL of a row's condition, and of all columns of a field. */
+  sql(kind: Kind, path: string) {
+    const metadata = this.dataSource.getMetadata(kind.target)
+    const { driver } = this.dataSource
+    const [primary] = metadata.primaryColumns as [EntityMetadata['primaryColumns'][number]]
+    const literal = (number: number) => {
+      const value = driver.preparePersistentValue(kind.id?.(number), primary)
+      return typeof value === 'number' ? String(value) : `'${value}'`
+    }
+    const columns = metadata.columns
+      .filter(({ propertyPath }) => propertyPath === path || propertyPath.startsWith(`${path}.`))
+      .map(({ databaseName }) => driver.escape(databaseName))
+    const discriminator = metadata.discriminatorColumn
+    return {
+      table: driver.escape(metadata.tablePath),
+      id: driver.escape(primary.databaseName),
+      title: driver.escape('title'),
+      columns,
+      literal,
+      discriminator:
+        discriminator === undefined
+          ? undefined
+          : { column: driver.escape(discriminator.databaseName), value: `'${metadata.discriminatorValue}'` },
+    }
+  }
+
+  /** The keys that the journal's entries name. */
+  async entries(): Promise<Set<string>> {
+    if (!this.hasJournal) return new Set()
+    const entries = await this.manager.find(FileJournalEntry)
+    return new Set(entries.map(({ key }) => key))
+  }
+
+  /** Makes all entries that there are as old as if they had waited for all that they wait for. */
+  async age(): Promise<void> {
+    for (const { id, since, dueAt } of await this.manager.find(FileJournalEntry)) {
+      await this.manager.update(FileJournalEntry, id, { since: earlier(since), dueAt: earlier(dueAt) })
+    }
+  }
+
+  /** Deletes all rows, entries and objects. */
+  async clear(used: Iterable<Kind>): Promise<void> {
+    while (this.transaction !== undefined) await this.transaction.rollbackTransaction()
+    for (const kind of used) await this.manager.query(`DELETE FROM ${this.#columns(kind).table}`)
+    if (this.hasJournal) await this.manager.query('DELETE FROM file_journal')
+    this.objects.clear()
+    this.cleanupErrors.length = 0
+    this.#uploads = 0
+    this.#program++
+  }
+
+  async stop(): Promise<void> {
+    await this.dataSource.destroy()
+    await this.foreign.destroy()
+  }
+}
+
+/** The same storage, that tells of each request before it is made. */
+function watched(storage: MemoryStorage, point: () => Promise<void>): FileStorage {
+  const told = ['put', 'open', 'stat', 'delete', 'deleteMany', 'copy'] as const
+  const watching = Object.create(storage) as MemoryStorage
+  for (const name of told) {
+    const request = (storage[name] as (...given: unknown[]) => Promise<unknown>).bind(storage)
+    Object.defineProperty(watching, name, {
+      value: async (...given: unknown[]) => {
+        await point()
+        return request(...given)
+      },
+    })
+  }
+  Object.defineProperty(watching, 'list', {
+    value: async function* (options: object) {
+      await point()
+      yield* storage.list(options)
+    },
+  })
+  return watching
+}
+
+function watchStatements({ driver }: DataSource, point: () => Promise<void>): void {
+  const create = driver.createQueryRunner.bind(driver)
+  const known = new WeakSet<QueryRunner>()
+  driver.createQueryRunner = (mode) => {
+    const runner = create(mode)
+    if (known.has(runner)) return runner
+    known.add(runner)
+    const query = runner.query.bind(runner) as (...given: unknown[]) => Promise<unknown>
+    runner.query = (async (...given: unknown[]) => {
+      await point()
+      return query(...given)
+    }) as typeof runner.query
+    return runner
+  }
+}
+
+/** The keys in a column: of a record, a list of records, or a key. */
+function keysIn(value: unknown): Files {
+  if (value === null || value === undefined || value === '') return []
+  const parsed = typeof value === 'string' && /^[[{]/.test(value) ? JSON.parse(value) : value
+  return [parsed]
+    .flat()
+    .map((item: string | { key: string }) => shortKey(typeof item === 'string' ? item : item.key))
+}
+
+/** A key without what makes it another in each program. */
+export function shortKey(key: string): string {
+  return key.replace(/^.*?\d+-(f\d+)$/, '$1')
+}
+
+/** The number of a row, by its key in the database. */
+function numberOf(id: unknown): number {
+  return Number(/\d(?=Z?$)/.exec(String(id))?.[0])
+}
+
+function earlier(time: string): string {
+  return new Date(Date.parse(time) - 10 * 86_400_000).toISOString()
+}
