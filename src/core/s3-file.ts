@@ -178,7 +178,7 @@ export class S3File {
     const state = markGone(this)
     let givenUp: GivenUp[]
     try {
-      givenUp = await giveUp(this)
+      givenUp = await giveUp(this, status === 'fresh')
     } catch (error) {
       state.status = status
       throw error
@@ -218,11 +218,11 @@ export class S3File {
 }
 
 /** Asks each database to give the object up; none has when one of them refuses. */
-async function giveUp(file: S3File): Promise<GivenUp[]> {
+async function giveUp(file: S3File, isFresh: boolean): Promise<GivenUp[]> {
   const givenUp: GivenUp[] = []
   try {
     for (const keeper of rowKeepers()) {
-      const own = await keeper.giveUp(file)
+      const own = await keeper.giveUp(file, isFresh)
       if (own === null) throw fileSaved(file)
       givenUp.push(own)
     }

@@ -61,10 +61,11 @@ export interface RowKeeper {
   /**
    * Takes an object out of the reach of every later save, unless a committed row refers to it.
    *
+   * @param isFresh that no statement of this process has given it to a row.
    * @returns null when a row does.
    * @throws JournalError `journal-failed` when the database cannot be asked.
    */
-  giveUp(object: ObjectRef): Promise<GivenUp | null>
+  giveUp(object: ObjectRef, isFresh: boolean): Promise<GivenUp | null>
 }
 
 /** An object that no save takes any more. */

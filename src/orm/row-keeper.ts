@@ -6,6 +6,7 @@ import { beforeDestroy, whenInitialized } from './data-source-hooks.js'
 import { allFileColumns } from './file-columns.js'
 import { FileJournal } from './file-journal.js'
 import { findReferred } from './file-references.js'
+import { sharesConnection } from './file-sql.js'
 import { claimObject, giveBack } from './journal-claims.js'
 
 /** Tells `discard()` whether rows of a DataSource refer to an object, and keeps them from coming to do so. */
@@ -16,7 +17,7 @@ class DataSourceRows implements RowKeeper {
     this.#dataSource = dataSource
   }
 
-  async giveUp(object: ObjectRef): Promise<GivenUp | null> {
+  async giveUp(object: ObjectRef, isFresh: boolean): Promise<GivenUp | null> {
     const journal = FileJournal.of(this.#dataSource)
     const claim = journal && (await claimObject(journal, object))
     if (claim === null) return null
@@ -25,22 +26,29 @@ class DataSourceRows implements RowKeeper {
       confirm: async () => journal?.remove(ids, claim?.token),
       undo: async () => claim && giveBack(journal as FileJournal, claim),
     }
-    if (!(await this.#isReferred(object))) return given
-    await given.confirm() // What a row refers to needs no entry.
+    try {
+      if (!(await this.#isReferred(object, isFresh))) return given
+    } catch (error) {
+      await given.undo()
+      throw error
+    }
+    await given.undo()
     return null
   }
 
-  async #isReferred(object: ObjectRef): Promise<boolean> {
+  async #isReferred(object: ObjectRef, isFresh: boolean): Promise<boolean> {
     const runner = this.#dataSource.createQueryRunner('master')
     try {
+      if (sharesConnection(this.#dataSource) && runner.isTransactionActive) {
+        // What is committed cannot be seen now, and the transaction may be that of whoever waits for this.
+        return !isFresh
+      }
       return (await findReferred(runner, [object])).has(refId(object))
     } catch (error) {
       throw new JournalError(
         'journal-failed',
         'the database could not tell whether a row refers to the file',
-        {
-          cause: error,
-        },
+        { cause: error },
       )
     } finally {
       await runner.release()
