@@ -100,10 +100,12 @@ export class FileChanges {
       fileColumnsOfTable(this.#dataSource, metadata).filter(({ field }) => field.onRemove === 'delete')
     const locked = await this.#lock(wanted, columnsOf)
     for (const row of rows) {
-      // A row that is not there any more was removed by somebody else, and its files with it.
-      for (const value of lockedRow(locked, row)?.values() ?? []) {
-        for (const file of filesIn(value)) this.#release(row.metadata, file)
-      }
+      // A row that is not there any more was removed by somebody else, and its files with it. Triggers go by the row:
+      // what was loaded of it only tells what to look for at once.
+      const values = wanted.includes(row)
+        ? [...(lockedRow(locked, row)?.values() ?? [])]
+        : columnsOf(row).map(({ valueIn }) => row.databaseEntity && valueIn(row.databaseEntity))
+      for (const file of values.flatMap(filesIn)) this.#release(row.metadata, file)
     }
   }
 
@@ -156,12 +158,15 @@ export class FileChanges {
   async #write(released: ObjectRef[]): Promise<void> {
     if (this.#journal === undefined) return
     const own: AttachedEntry[] = []
-    for (const { file, tables } of this.#attached.values()) {
+    const seen = new Set<string>()
+    for (const [ref, { file, tables }] of this.#attached) {
+      if (await this.#areSeenByTriggers(tables)) seen.add(ref)
       const id = uploadStateOf(file)?.entry?.id
-      if (id !== undefined && !(await this.#areSeenByTriggers(tables))) own.push({ id, file })
+      if (id !== undefined && !seen.has(ref)) own.push({ id, file })
     }
     const { manager } = this.#runner
-    const missing = await this.#journal.record(manager, own, this.#found, released)
+    const entries = this.#found.filter(({ file }) => !seen.has(refId(file)))
+    const missing = await this.#journal.record(manager, own, entries, released)
     const found = await holdObjects(this.#runner, missing, true)
     if (found.length > 0) await this.#journal.record(manager, [], found, [])
   }

@@ -1,16 +1,11 @@
 import type { DataSource, EntityMetadata, EntityTarget, ObjectLiteral, QueryRunner } from 'typeorm'
 import { ConfigurationError } from '../core/errors.js'
-import { cascadeTriggers } from './cascade-triggers.js'
 import { fileColumnsOfTable } from './file-columns.js'
 import { FileJournal } from './file-journal.js'
-import { dialectOf, isJsonText, nameBeside, nameInTrigger, tableName } from './file-sql.js'
-import { forgetTriggers, type TriggerKind, triggerName } from './installed-triggers.js'
-import { tableTriggers } from './table-triggers.js'
-
-interface Statements {
-  up: string[]
-  down: string[]
-}
+import { dialectOf, nameBeside } from './file-sql.js'
+import { forgetTriggers, installedTriggers } from './installed-triggers.js'
+import { defineTriggers, dropInPostgres } from './trigger-definitions.js'
+import { triggerName } from './trigger-names.js'
 
 /**
  * SQL of the triggers that write an entry of the file journal, in the same transaction, for each object that a row of
@@ -34,6 +29,14 @@ export function fileTriggers(
   dataSource: DataSource,
   entity: EntityTarget<ObjectLiteral>,
 ): { up: string[]; down: string[] } {
+  return sqlOf(dataSource, entity)
+}
+
+function sqlOf(
+  dataSource: DataSource,
+  entity: EntityTarget<ObjectLiteral>,
+  collation?: string,
+): { up: string[]; down: string[] } {
   if (FileJournal.of(dataSource) === undefined) {
     throw new ConfigurationError(
       'invalid-option',
@@ -47,8 +50,11 @@ export function fileTriggers(
       `fileTriggers: ${metadata.name} has no file field in a table`,
     )
   }
-  const write = { postgres: inPostgres, mysql: inMysql, sqlite: inSqlite }[dialectOf(dataSource)]
-  return write(dataSource, metadata)
+  const { triggers, before, after } = defineTriggers(dataSource, metadata, collation)
+  return {
+    up: [...before, ...triggers.flatMap(({ up }) => up)],
+    down: [...triggers.flatMap(({ down }) => down), ...after],
+  }
 }
 
 /**
@@ -62,13 +68,15 @@ export async function createFileTriggers(
   entity: EntityTarget<ObjectLiteral>,
 ): Promise<void> {
   await dropFileTriggers(queryRunner, entity)
-  for (const statement of fileTriggers(queryRunner.dataSource, entity).up) await queryRunner.query(statement)
-  forgetTriggers(queryRunner.dataSource)
+  const { dataSource } = queryRunner
+  const collation = dialectOf(dataSource) === 'mysql' ? await journalCollation(queryRunner) : undefined
+  for (const statement of sqlOf(dataSource, entity, collation).up) await queryRunner.query(statement)
+  forgetTriggers(dataSource)
 }
 
 /**
- * Drops the triggers of `fileTriggers()`, for a migration's `down()`. A process that runs meanwhile relies on them
- * until it is started again.
+ * Drops the triggers of `fileTriggers()`, and those of earlier definitions that are left on the table, for a migration's
+ * `down()`. A process that runs meanwhile relies on them until it is started again.
  *
  * @throws ConfigurationError as `fileTriggers()` does.
  */
@@ -77,71 +85,34 @@ export async function dropFileTriggers(
   entity: EntityTarget<ObjectLiteral>,
 ): Promise<void> {
   const { dataSource } = queryRunner
-  const { down } = fileTriggers(dataSource, entity)
-  const stray =
-    dialectOf(dataSource) === 'mysql' ? await cascadesIn(queryRunner, dataSource.getMetadata(entity)) : []
+  const metadata = dataSource.getMetadata(entity)
+  const { down } = sqlOf(dataSource, entity)
+  const stray = dialectOf(dataSource) === 'mysql' ? await cascadesIn(queryRunner, metadata) : []
+  for (const statement of await strayTriggers(queryRunner, metadata)) await queryRunner.query(statement)
   for (const statement of [...down, ...stray]) await queryRunner.query(statement)
   forgetTriggers(dataSource)
 }
 
-function inPostgres(dataSource: DataSource, metadata: EntityMetadata): Statements {
-  const table = tableName(dataSource, metadata)
-  const trigger = (kind: TriggerKind) => dataSource.driver.escape(triggerName(kind, metadata))
-  const procedure = (kind: TriggerKind) => nameBeside(dataSource, metadata, triggerName(kind, metadata))
-  const up: string[] = []
-  if (fileColumnsOfTable(dataSource, metadata).some(isJsonText)) {
-    // A text that is no JSON must not make the statement fail.
-    up.push(
-      `CREATE OR REPLACE FUNCTION ${procedure('json')}(value text) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS ` +
-        '$s3file$ BEGIN RETURN value::jsonb; EXCEPTION WHEN data_exception THEN RETURN NULL; END $s3file$',
-    )
-  }
-  const parse = (text: string) => `${procedure('json')}(${text})`
-  for (const { kind, event, condition, statements } of tableTriggers(dataSource, metadata, parse)) {
-    const each = condition === undefined ? 'STATEMENT' : `ROW WHEN (${condition})`
-    up.push(
-      // Names without a schema mean what they mean now, whoever's statement it is later.
-      `CREATE OR REPLACE FUNCTION ${procedure(kind)}() RETURNS trigger LANGUAGE plpgsql ` +
-        `SET search_path FROM CURRENT AS $s3file$ BEGIN ${statements.join('; ')}; RETURN NULL; END $s3file$`,
-      `CREATE TRIGGER ${trigger(kind)} ${event} ON ${table} FOR EACH ${each} EXECUTE FUNCTION ${procedure(kind)}()`,
-    )
-  }
-  const down = (['update', 'delete', 'truncate'] as const).flatMap((kind) => [
-    `DROP TRIGGER IF EXISTS ${trigger(kind)} ON ${table}`,
-    `DROP FUNCTION IF EXISTS ${procedure(kind)}()`,
-  ])
-  return { up, down: [...down, `DROP FUNCTION IF EXISTS ${procedure('json')}(text)`] }
-}
-
-function inMysql(dataSource: DataSource, metadata: EntityMetadata): Statements {
-  const table = tableName(dataSource, metadata)
-  const name = (kind: TriggerKind) => nameBeside(dataSource, metadata, triggerName(kind, metadata))
-  const own = tableTriggers(dataSource, metadata).map(
-    ({ kind, event, condition, statements }) =>
-      `CREATE TRIGGER ${name(kind)} ${event} ON ${table} FOR EACH ROW IF ${condition} THEN ${statements.join('; ')}; END IF`,
+/** Drops what is on a table under whatever name: it may have been renamed since, or have lost its file columns. */
+export async function strayTriggers(queryRunner: QueryRunner, metadata: EntityMetadata): Promise<string[]> {
+  const { dataSource } = queryRunner
+  const isThere = await queryRunner.hasTable(metadata.tablePath)
+  const installed = isThere ? await installedTriggers(queryRunner, metadata) : []
+  return installed.flatMap(({ name }) =>
+    dialectOf(dataSource) === 'postgres'
+      ? dropInPostgres(dataSource, metadata, name)
+      : [`DROP TRIGGER IF EXISTS ${nameBeside(dataSource, metadata, name)}`],
   )
-  const cascades = cascadeTriggers(dataSource, metadata).map(({ host, id, statements }) => ({
-    name: nameBeside(dataSource, host, triggerName('cascade', metadata, id)),
-    definition: `BEFORE DELETE ON ${tableName(dataSource, host)} FOR EACH ROW BEGIN ${statements.join('; ')}; END`,
-  }))
-  return {
-    up: [...own, ...cascades.map((cascade) => `CREATE TRIGGER ${cascade.name} ${cascade.definition}`)],
-    down: [name('update'), name('delete'), ...cascades.map((cascade) => cascade.name)].map(
-      (trigger) => `DROP TRIGGER IF EXISTS ${trigger}`,
-    ),
-  }
 }
 
-function inSqlite(dataSource: DataSource, metadata: EntityMetadata): Statements {
-  const table = nameInTrigger(dataSource, metadata, metadata)
-  const name = (kind: TriggerKind) => nameBeside(dataSource, metadata, triggerName(kind, metadata))
-  return {
-    up: tableTriggers(dataSource, metadata).map(
-      ({ kind, event, condition, statements }) =>
-        `CREATE TRIGGER ${name(kind)} ${event} ON ${table} FOR EACH ROW WHEN ${condition} BEGIN ${statements.join('; ')}; END`,
-    ),
-    down: [name('update'), name('delete')].map((trigger) => `DROP TRIGGER IF EXISTS ${trigger}`),
-  }
+async function journalCollation(queryRunner: QueryRunner): Promise<string | undefined> {
+  const { metadata } = FileJournal.of(queryRunner.dataSource) as FileJournal
+  const rows: { collation: string | null }[] = await queryRunner.query(
+    'SELECT collation_name AS collation FROM information_schema.columns ' +
+      'WHERE table_schema = COALESCE(?, DATABASE()) AND table_name = ? AND column_name = ?',
+    [metadata.database ?? null, metadata.tableName, metadata.findColumnWithPropertyName('key')?.databaseName],
+  )
+  return rows[0]?.collation ?? undefined
 }
 
 /** Drops what was made for foreign keys that the entity has no more, too. */

@@ -1,8 +1,9 @@
-import type { EntityMetadata, ObjectLiteral, QueryRunner } from 'typeorm'
+import type { DataSource, EntityMetadata, ObjectLiteral, QueryRunner } from 'typeorm'
+import type { ColumnMetadata } from 'typeorm/metadata/ColumnMetadata.js'
 import { S3File } from '../core/s3-file.js'
 import { batchesOf } from './batches.js'
 import type { FileColumn } from './file-columns.js'
-import { lockClause, tableName } from './file-sql.js'
+import { dialectOf, lockClause, tableName } from './file-sql.js'
 import { rowId } from './row-id.js'
 
 /** Rows of one statement: with a parameter for each part of a key, a database takes a few thousand. */
@@ -28,7 +29,7 @@ export async function lockRows(
   const { driver } = dataSource
   const keys = metadata.primaryColumns
   const selected = [...keys, ...columns.flatMap(refColumns)]
-  const list = selected.map((column, index) => `f.${driver.escape(column.databaseName)} AS c${index}`)
+  const list = selected.map((column, index) => `${readable(dataSource, column)} AS c${index}`)
   const from = `SELECT ${list.join(', ')} FROM ${tableName(dataSource, metadata)} f WHERE `
   const found = new Map<string, LockedRow>()
   for (const some of batchesOf(ids, rowsPerStatement)) {
@@ -57,6 +58,12 @@ export async function lockRows(
     }
   }
   return found
+}
+
+/** SQLite keeps `jsonb` in a binary form of its own. */
+function readable(dataSource: DataSource, { databaseName, type }: ColumnMetadata): string {
+  const name = `f.${dataSource.driver.escape(databaseName)}`
+  return type === 'jsonb' && dialectOf(dataSource) === 'sqlite' ? `json(${name})` : name
 }
 
 /** The columns that say which object it is: the record, or the key and its storage. */

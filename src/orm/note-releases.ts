@@ -33,6 +33,16 @@ const words: Record<Dialect, Words> = {
   },
 }
 
+export function triggerWords(dialect: Dialect): Words {
+  return words[dialect]
+}
+
+/** The FROM of a query, with what there is to select from. */
+export function fromClause(dialect: Dialect, ...sources: (string | undefined)[]): string {
+  const given = sources.filter((source) => source !== undefined).join(', ') || words[dialect].nothing
+  return given === undefined ? '' : ` FROM ${given}`
+}
+
 export interface Releases {
   /** The table of the trigger. */
   host: EntityMetadata
@@ -53,11 +63,9 @@ export function noteReleases(
   { host, released: { key, storage, each }, rows, kept = [] }: Releases,
 ): string {
   const { metadata: journal } = FileJournal.of(dataSource) as FileJournal
-  const { exact, newId, now, nothing } = words[dialectOf(dataSource)]
-  const from = (...sources: (string | undefined)[]) => {
-    const given = sources.filter((source) => source !== undefined).join(', ') || nothing
-    return given === undefined ? '' : ` FROM ${given}`
-  }
+  const dialect = dialectOf(dataSource)
+  const { exact, newId, now } = words[dialect]
+  const from = (...sources: (string | undefined)[]) => fromClause(dialect, ...sources)
   const values = {
     id: newId,
     reason: "'release'",

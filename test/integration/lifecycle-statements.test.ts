@@ -1,16 +1,11 @@
-import type { EntitySubscriberInterface } from 'typeorm'
+import type { EntitySubscriberInterface, QueryRunner } from 'typeorm'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { S3File } from '../../src/core/s3-file.ts'
 import { filesSettled } from '../../src/orm/cleanup-queue.ts'
-import { dialectOf } from '../../src/orm/file-sql.ts'
+import { createFileTriggers, dropFileTriggers } from '../../src/orm/file-triggers.ts'
 import { forgetTriggers } from '../../src/orm/installed-triggers.ts'
 import { Paper, Stack, Witness } from '../support/lifecycle-entities.ts'
-import {
-  LifecycleWorld,
-  settings,
-  settingsWithJournal,
-  type TestedDatabase,
-} from '../support/lifecycle-world.ts'
+import { LifecycleWorld, settings, settingsWithJournal } from '../support/lifecycle-world.ts'
 
 describe.each(settings)('on $name', ({ database, hasJournal }) => {
   let world: LifecycleWorld
@@ -129,18 +124,6 @@ describe.each(settings)('on $name', ({ database, hasJournal }) => {
   )
 })
 
-const emptyFunction =
-  'CREATE OR REPLACE FUNCTION s3file_test() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$'
-const callFunction =
-  'CREATE TRIGGER s3file_test AFTER UPDATE ON paper FOR EACH ROW EXECUTE FUNCTION s3file_test()'
-
-const emptyTrigger: Record<TestedDatabase['name'], string[]> = {
-  PGlite: [emptyFunction, callFunction],
-  PostgreSQL: [emptyFunction, callFunction],
-  MariaDB: ['CREATE TRIGGER s3file_test AFTER UPDATE ON paper FOR EACH ROW SET @nothing = 1'],
-  SQLite: ['CREATE TRIGGER s3file_test AFTER UPDATE ON paper BEGIN SELECT 1; END'],
-}
-
 describe.each(settingsWithJournal)('on $name', ({ database, hasJournal }) => {
   let world: LifecycleWorld
   beforeAll(async () => {
@@ -169,17 +152,13 @@ describe.each(settingsWithJournal)('on $name', ({ database, hasJournal }) => {
     await world.expectTruth()
   })
 
-  describe('where triggers note what rows let go', () => {
-    beforeAll(async () => {
-      for (const statement of emptyTrigger[database.name]) await world.dataSource.query(statement)
-      forgetTriggers(world.dataSource)
-    })
-    afterAll(async () => {
-      // Tables take their triggers along, but not PostgreSQL's functions.
-      if (dialectOf(world.dataSource) === 'postgres') {
-        await world.dataSource.query('DROP FUNCTION s3file_test() CASCADE')
-      }
-    })
+  describe('where triggers note what rows release', () => {
+    const onRunner = async (work: (runner: QueryRunner) => Promise<void>) => {
+      const runner = world.dataSource.createQueryRunner()
+      await work(runner).finally(() => runner.release())
+    }
+    beforeAll(() => onRunner((runner) => createFileTriggers(runner, Paper)))
+    afterAll(() => onRunner((runner) => dropFileTriggers(runner, Paper)))
 
     it('an upload for a row that somebody else has removed meanwhile is deleted all the same', async () => {
       const row = await world.saved(Paper, { file: null })
@@ -195,12 +174,22 @@ describe.each(settingsWithJournal)('on $name', ({ database, hasJournal }) => {
       expect(await world.s3.keys()).toEqual([])
     })
 
-    it('they alone write the entries, and need no read of the row', async () => {
+    it('they alone write the entries, and removing a row needs no read of it', async () => {
       const row = await world.saved(Paper, { file: await world.upload('old') })
       const statements = await world.statementsOf(() => world.manager.remove(row))
       expect(statements.filter((statement) => /FOR UPDATE|file_journal/.test(statement))).toEqual([])
-      await filesSettled()
-      expect(await world.s3.keys()).toHaveLength(1) // This trigger writes nothing.
+      await world.expectTruth()
+      expect(await world.s3.keys()).toEqual([])
+    })
+
+    it('they alone delete the entry of an upload that is saved, and note what it replaces', async () => {
+      const row = await world.saved(Paper, { file: await world.upload('old') })
+      const file = await world.upload('new')
+      const statements = await world.statementsOf(() => world.manager.save(Object.assign(row, { file })))
+      const commit = statements.indexOf('COMMIT')
+      expect(statements.slice(0, commit).filter((statement) => /file_journal/.test(statement))).toEqual([])
+      await world.expectTruth()
+      expect(await world.s3.keys()).toHaveLength(1)
     })
   })
 })
