@@ -24,7 +24,7 @@ import {
   setFile,
 } from './file-columns.js'
 import { inTransaction } from './in-transaction.js'
-import { lifecycleOfSubscriber } from './lifecycle-options.js'
+import { hasLifecycle } from './lifecycle-options.js'
 import { isSameValue, keepLoaded, loadedValue, noteLoaded, noteSaved } from './loaded-files.js'
 import { TransactionFiles } from './transaction-files.js'
 import { warnOfBulkWrite } from './warn-of-bulk-write.js'
@@ -336,11 +336,6 @@ async function settle(changes: FileChanges, outcome: Outcome): Promise<void> {
   if (outcome === 'written') await changes.record()
   else if (outcome === 'none') changes.withdraw()
   else changes.leaveOpen()
-}
-
-/** Whether the DataSource has an `S3FileSubscriber`, of this or of another copy of the package. */
-function hasLifecycle({ subscribers }: DataSource): boolean {
-  return subscribers.some((subscriber) => lifecycleOfSubscriber in subscriber)
 }
 
 /** Of the table: a row of a child entity may be removed through its parent. */

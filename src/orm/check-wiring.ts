@@ -7,9 +7,10 @@ import { keyIndex } from './entry-values.js'
 import { type FileColumn, fileColumnsOf } from './file-columns.js'
 import { FileJournal } from './file-journal.js'
 import { dialectOf } from './file-sql.js'
-import { hasTriggers } from './installed-triggers.js'
+import { triggersOf } from './installed-triggers.js'
 import { readBacklog } from './journal-backlog.js'
 import { lifecycleOfSubscriber } from './lifecycle-options.js'
+import { parentsOf, uncoveredCascade } from './trigger-upkeep.js'
 
 /** What the file columns of one table are called in a finding, such as `Document.file`. */
 const labelOf = ({ column, propertyPath }: FileColumn) => `${column.entityMetadata.name}.${propertyPath}`
@@ -152,14 +153,26 @@ async function checkTriggers(
     return `${name}: its objects stay, so it needs no triggers`
   if (FileJournal.of(runner.dataSource) === undefined)
     return { status: 'skipped', message: `${name}: triggers write to the journal, which is not there` }
-  if (await hasTriggers(runner, metadata))
+  const make = `In a migration: await createFileTriggers(queryRunner, ${name}); or: npx typeorm-s3-file triggers -d <file> --entity ${name}`
+  const state = await triggersOf(runner, metadata)
+  if (state === 'complete')
     return `${name} has triggers: bulk statements and raw SQL release their objects too`
+  if (state === 'outdated') {
+    return {
+      status: 'problem',
+      message:
+        `${name} has triggers that are not those of the entity as it is now: some are missing, outdated or left from another ` +
+        'table. They are not relied on, and may make statements fail',
+      fix: make,
+    }
+  }
   const hint =
     dialectOf(runner.dataSource) === 'mysql' ? ', or the user has no privilege TRIGGER to see them' : ''
+  const cascade = parentsOf(metadata).length > 0 ? `; ${uncoveredCascade(metadata)}` : ''
   return {
     status: 'warning',
-    message: `${name} has no triggers${hint}: update(), delete() of the query builder and raw SQL leave objects behind`,
-    fix: `In a migration: await createFileTriggers(queryRunner, ${name}); or: npx typeorm-s3-file triggers -d <file> --entity ${name}`,
+    message: `${name} has no triggers${hint}: update(), delete() of the query builder and raw SQL leave objects behind${cascade}`,
+    fix: make,
   }
 }
 

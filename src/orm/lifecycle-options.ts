@@ -50,6 +50,11 @@ export function resolveLifecycle(options: LifecycleOptions): Lifecycle {
 /** Where a subscriber keeps its settings: of another copy of the package, perhaps. */
 export const lifecycleOfSubscriber = Symbol.for('typeorm-s3-file.lifecycle')
 
+/** Whether the DataSource has an `S3FileSubscriber`, of this or of another copy of the package. */
+export function hasLifecycle({ subscribers }: DataSource): boolean {
+  return subscribers.some((subscriber) => lifecycleOfSubscriber in subscriber)
+}
+
 /** The settings of the DataSource's `S3FileSubscriber`, or the defaults where it has none. */
 export function lifecycleOf(dataSource: DataSource): Lifecycle {
   for (const subscriber of dataSource.subscribers as { [lifecycleOfSubscriber]?: Lifecycle }[]) {

@@ -29,6 +29,7 @@ import { fileColumnsOf } from './file-columns.js'
 import { assertSavable, FileJournal } from './file-journal.js'
 import { sharesConnection } from './file-sql.js'
 import {
+  hasLifecycle,
   type Lifecycle,
   type LifecycleOptions,
   lifecycleChecks,
@@ -39,9 +40,16 @@ import {
 import { noteLoaded } from './loaded-files.js'
 import { keepRows } from './row-keeper.js'
 import { depthOf, TransactionFiles } from './transaction-files.js'
+import { adaptClear, renewTriggers, warnOfUncoveredCascades } from './trigger-upkeep.js'
 
 adaptPersistence()
+adaptClear()
 keepRows()
+whenInitialized('triggers', async (dataSource) => {
+  if (!hasLifecycle(dataSource)) return
+  if (dataSource.options.synchronize) await renewTriggers(dataSource)
+  await warnOfUncoveredCascades(dataSource)
+})
 whenInitialized('lifecycle', (dataSource) => {
   const { deleteAfterSeconds } = lifecycleOf(dataSource)
   if (deleteAfterSeconds === 0 || FileJournal.of(dataSource) !== undefined) return

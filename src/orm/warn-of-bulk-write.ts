@@ -1,5 +1,6 @@
 import type { DataSource, EntityMetadata, QueryRunner } from 'typeorm'
 import { FileJournal } from './file-journal.js'
+import { dialectOf } from './file-sql.js'
 import { hasTriggers } from './installed-triggers.js'
 
 const warned = new WeakMap<DataSource, Set<string>>()
@@ -12,14 +13,15 @@ const warned = new WeakMap<DataSource, Set<string>>()
 export async function warnOfBulkWrite(
   on: QueryRunner | DataSource,
   metadata: EntityMetadata,
-  statement: 'insert' | 'update' | 'delete',
+  statement: 'insert' | 'update' | 'delete' | 'clear',
 ): Promise<void> {
   const dataSource = 'createQueryRunner' in on ? on : on.dataSource
   const tables = warned.get(dataSource) ?? new Set<string>()
   warned.set(dataSource, tables)
   if (tables.has(metadata.tablePath)) return
   tables.add(metadata.tablePath)
-  if (FileJournal.of(dataSource) !== undefined && (await areThere(on, metadata))) return
+  const isSeen = statement !== 'clear' || dialectOf(dataSource) !== 'mysql' // Its TRUNCATE fires no trigger.
+  if (isSeen && FileJournal.of(dataSource) !== undefined && (await areThere(on, metadata))) return
   process.emitWarning(
     `a statement (${statement}) changed files of ${metadata.name} without loading its rows: the objects they let go ` +
       `stay behind. Add the triggers of fileTriggers(${metadata.name}) in a migration, or use save() and remove(); ` +

@@ -2,6 +2,7 @@ import {
   DataSource,
   type DataSourceOptions,
   type EntityManager,
+  type EntityMetadata,
   type EntitySubscriberInterface,
   type Logger,
   type ObjectLiteral,
@@ -228,9 +229,11 @@ export class LifecycleWorld {
     await this.s3.stop()
   }
 
-  /** Tables that refer to others first. */
+  /** Tables that refer to others first, and last the journal, to which triggers write. */
   #metadatas() {
-    return this.dataSource.entityMetadatas.toSorted((a, b) => b.foreignKeys.length - a.foreignKeys.length)
+    const rank = ({ target, foreignKeys }: EntityMetadata) =>
+      target === FileJournalEntry ? -1 : foreignKeys.length
+    return this.dataSource.entityMetadatas.toSorted((a, b) => rank(b) - rank(a))
   }
 }
 
