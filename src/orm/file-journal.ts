@@ -6,7 +6,7 @@ import {
   IsNull,
   type QueryRunner,
 } from 'typeorm'
-import { ConfigurationError, JournalError, UploadError } from '../core/errors.js'
+import { ConfigurationError, isS3FileError, JournalError, UploadError } from '../core/errors.js'
 import { type ObjectRef, refId } from '../core/object-ref.js'
 import type { S3File } from '../core/s3-file.js'
 import { sharedState } from '../core/shared-state.js'
@@ -22,9 +22,13 @@ import { inTransaction } from './in-transaction.js'
 import { addJournalIndex } from './journal-index.js'
 import { lifecycleOf } from './lifecycle-options.js'
 import { TransactionFiles } from './transaction-files.js'
+import { isSqliteFile, whileCommitted } from './until-committed.js'
 
 /** Rows of one statement: with a parameter for each value, a database takes a few thousand. */
 const rowsPerStatement = 500
+
+/** How long an upload waits for transactions that are open on the only connection to a SQLite file. */
+const maxWaitMs = 5000
 
 /** What an entry is as long as no janitor has taken it. */
 const unclaimed = { claimedUntil: IsNull() }
@@ -76,8 +80,13 @@ export class FileJournal implements UploadLedger {
     const entry = newEntry('upload', object, { dueInSeconds: keepUnsavedSeconds })
     const write = () => this.run('note an upload', (manager) => this.statements.insert(manager, [entry]))
     await this.run('note an upload', async (manager, runner) => {
-      await this.statements.insert(manager, [entry])
-      // SQLite has one connection for all: the entry may have come into somebody else's transaction.
+      const insert = () => this.statements.insert(manager, [entry])
+      // SQLite has one connection for all: the entry may come into somebody else's transaction.
+      if (isSqliteFile(this.dataSource)) {
+        await whileCommitted(runner, insert, { withinMs: maxWaitMs })
+        return
+      }
+      await insert()
       if (runner.isTransactionActive) TransactionFiles.of(runner).onUndo(write)
     })
     return new JournalLedgerEntry(this, entry.id, keepUnsavedSeconds)
@@ -192,6 +201,7 @@ export class FileJournal implements UploadLedger {
     try {
       return await work(runner.manager, runner)
     } catch (error) {
+      if (isS3FileError(error)) throw error
       throw new JournalError('journal-failed', `the file journal could not ${what}`, { cause: error })
     } finally {
       await runner.release()

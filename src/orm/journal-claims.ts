@@ -6,6 +6,7 @@ import type { FileJournal } from './file-journal.js'
 import type { FileJournalEntry } from './file-journal-entry.js'
 import { dialectOf } from './file-sql.js'
 import { lifecycleOf } from './lifecycle-options.js'
+import { untilCommitted } from './until-committed.js'
 
 /** How long a janitor may take for a batch before another one may take it over. */
 const leaseSeconds = 15 * 60
@@ -36,13 +37,7 @@ export async function claimEntries(
   claim: Claim,
   now = Date.now(),
 ): Promise<Claimed & { found: number }> {
-  const token = randomUUID()
-  return journal.run('claim entries', async (manager, runner) => {
-    const { ids, found } = await journal.transact(runner, () => take(journal, manager, { claim, token, now }))
-    if (ids.length === 0) return { token, entries: [], found }
-    const own = { id: In(ids), claimedBy: token }
-    return { token, entries: await manager.find(journal.entity, { where: own }), found }
-  })
+  return takeEntries(journal, claim, { now, isDurable: true })
 }
 
 /**
@@ -56,7 +51,7 @@ export async function claimObject(journal: FileJournal, object: ObjectRef): Prom
   )
   const ids = found.filter((entry) => refId(entry) === refId(object)).map(({ id }) => id)
   if (ids.length === 0) return { token: '', entries: [] }
-  const claimed = await claimEntries(journal, { ids })
+  const claimed = await takeEntries(journal, { ids }, { isDurable: false })
   if (claimed.entries.length === ids.length) return claimed
   await giveBack(journal, claimed)
   return null
@@ -102,6 +97,26 @@ export async function postponeEntries(
       }
     }),
   )
+}
+
+/**
+ * @param isDurable that a transaction which is open on the same connection cannot take the claim back: waits for its end.
+ *   Whoever may be within that transaction cannot.
+ */
+async function takeEntries(
+  journal: FileJournal,
+  claim: Claim,
+  { now = Date.now(), isDurable }: { now?: number; isDurable: boolean },
+): Promise<Claimed & { found: number }> {
+  const token = randomUUID()
+  return journal.run('claim entries', async (manager, runner) => {
+    if (isDurable) await untilCommitted(runner)
+    const { ids, found } = await journal.transact(runner, () => take(journal, manager, { claim, token, now }))
+    if (ids.length === 0) return { token, entries: [], found }
+    if (isDurable) await untilCommitted(runner)
+    const own = { id: In(ids), claimedBy: token }
+    return { token, entries: await manager.find(journal.entity, { where: own }), found }
+  })
 }
 
 async function take(

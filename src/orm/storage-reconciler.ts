@@ -16,7 +16,6 @@ import type {
   StaleUploadFinding,
 } from './reconcile-findings.js'
 import { rowKeys } from './row-keys.js'
-import { untilCommitted } from './until-committed.js'
 
 /** What is verified, and deleted, at once. */
 const batchSize = 1000
@@ -135,7 +134,6 @@ export class StorageReconciler {
     const unused = new Set(keys)
     if (keys.length === 0) return unused
     const before = await findJournaledKeys(lookup.manager, keys)
-    await untilCommitted(lookup)
     const referred = await findReferredKeys(lookup, keys)
     const after = await findJournaledKeys(lookup.manager, keys)
     for (const key of [...before, ...referred.map(({ key }) => key), ...after]) unused.delete(key)
@@ -158,7 +156,6 @@ export class StorageReconciler {
     })
     if (gone.size === 0) return
     const { lookup } = this.#settings
-    await untilCommitted(lookup)
     const findings = new Map<string, DanglingFinding>()
     for (const reference of await findReferences(lookup, gone)) {
       if (!names.includes(reference.storage)) continue

@@ -260,6 +260,22 @@ describe.each(settingsWithJournal)('the janitor on $name', ({ database, hasJourn
     })
   })
 
+  it.runIf(database.name === 'SQLite')(
+    'does not lose its claim to a transaction that is rolled back on the connection',
+    async () => {
+      const file = await world.upload()
+      await world.manager.delete(FileJournalEntry, { key: file.key })
+      await noted({ key: file.key })
+      const runner = world.dataSource.createQueryRunner()
+      await runner.startTransaction()
+      const running = run()
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      await runner.rollbackTransaction()
+      expect(await running).toEqual({ ...nothing, deleted: 1 })
+      await world.expectTruth()
+    },
+  )
+
   it('takes as many as batchSize at once, and reports after each', async () => {
     configureStorages({ default: new CountingStorage() })
     await noted(...keysOf(5).map((key) => ({ key })))

@@ -10,6 +10,7 @@ import { type ReconcileOptions, reconcile } from '../../src/orm/reconcile.ts'
 import type { ReconcileFinding, ReconcileSummary } from '../../src/orm/reconcile-findings.ts'
 import { S3FileField } from '../../src/orm/s3-file-field.ts'
 import { MemoryStorage } from '../../src/storage/memory-storage.ts'
+import { afterStatement } from '../support/after-statement.ts'
 import { databasesOfRun } from '../support/database.ts'
 import { S3World } from '../support/s3-world.ts'
 import { dataSourceOptions } from '../support/servers.ts'
@@ -387,6 +388,40 @@ describe.each(databasesOfRun())('on %s', (name) => {
     expect(listings).toBe(2)
     expect(findings).toEqual([orphan('docs/c')])
     expect(await world.keys()).toEqual(['docs/a', 'docs/b'])
+  })
+
+  it.each([
+    ['JSON to a key', RecJson, RecKey],
+    ['a key to JSON', RecKey, RecJson],
+  ])('keeps an object whose file moves from %s between two statements', async (_, from, to) => {
+    // PGlite has one session, which reads the rows at that time.
+    if (name !== 'SQLite' && S3World.server.kind === 'embedded') return
+    await put('docs/a')
+    const second = name === 'SQLite' ? dataSource : await connect({})
+    let listings = 0
+    const late = new Proxy(world.storage, {
+      get: (storage, property) =>
+        property === 'list'
+          ? async function* (options: { prefix: string }) {
+              yield* storage.list(options)
+              // The first listing is the one that looks at the order.
+              if (options.prefix === `${world.prefix}docs/` && ++listings === 2)
+                await second.manager.insert(from, { file: fileAt('docs/a') })
+            }
+          : bound(storage, property),
+    })
+    configure({ default: late })
+    const end = afterStatement(dataSource, /ref_key/, () =>
+      second.transaction(async (manager) => {
+        await manager.deleteAll(from)
+        await manager.insert(to, { file: fileAt('docs/a') })
+      }),
+    )
+    const { findings } = await collect(dataSource, { deleteOrphans: true })
+    if (second !== dataSource) await second.destroy()
+    expect(end()).toBe(true)
+    expect(findings).toEqual([])
+    expect(await world.keys()).toEqual(['docs/a'])
   })
 
   it('does not report a row that has let the missing object go meanwhile', async ({ skip }) => {
