@@ -4,7 +4,6 @@ import { type ObjectRef, refId } from '../core/object-ref.js'
 import { getStorage } from '../core/storage-registry.js'
 import { batchesOf } from './batches.js'
 import { findReferred } from './file-references.js'
-import { sharesConnection } from './file-sql.js'
 
 /** Requests to one store that are on their way at once. */
 const maxConcurrentAborts = 8
@@ -62,20 +61,11 @@ function publishOutcome<Item extends Removal>({ deleted, failed }: RemovalOutcom
   for (const { item, error } of failed) publishCleanupFailure(item.storage, item.key, error)
 }
 
-/**
- * On a connection to the database that is written to: a replica may not have the last commit yet. All columns are read
- * as they were at one instant: a reference that moves from one to another meanwhile would be missed in both.
- */
+/** On a connection to the database that is written to: a replica may not have the last commit yet. */
 async function readReferred(dataSource: DataSource, items: readonly Removal[]): Promise<Set<string>> {
   const runner = dataSource.createQueryRunner('master')
   try {
-    if (sharesConnection(dataSource)) return await findReferred(runner, items)
-    await runner.startTransaction('REPEATABLE READ')
-    try {
-      return await findReferred(runner, items)
-    } finally {
-      await runner.rollbackTransaction() // It has written nothing.
-    }
+    return await findReferred(runner, items)
   } finally {
     await runner.release()
   }
