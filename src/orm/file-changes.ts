@@ -87,7 +87,8 @@ export class FileChanges {
       const wasLoaded = row.columns.some(
         (column) => loadedValue(row.metadata, row.entity, column) !== undefined,
       )
-      if (wasLoaded || !(await this.#isSeenByTriggers(row.metadata))) wanted.add(row)
+      if (wasLoaded || !isRead(row, row.columns) || !(await this.#isSeenByTriggers(row.metadata)))
+        wanted.add(row)
     }
     const locked = await this.#lock([...wanted], ({ columns }) => columns)
     for (const row of rows) this.#update(row, wanted.has(row) ? lockedRow(locked, row) : undefined)
@@ -95,9 +96,11 @@ export class FileChanges {
 
   async remove(rows: readonly RowWrite[]): Promise<void> {
     const wanted: RowWrite[] = []
-    for (const row of rows) if (!(await this.#isSeenByTriggers(row.metadata))) wanted.push(row)
     const columnsOf = ({ metadata }: RowWrite) =>
       fileColumnsOfTable(this.#dataSource, metadata).filter(({ field }) => field.onRemove === 'delete')
+    for (const row of rows) {
+      if (!isRead(row, columnsOf(row)) || !(await this.#isSeenByTriggers(row.metadata))) wanted.push(row)
+    }
     const locked = await this.#lock(wanted, columnsOf)
     for (const row of rows) {
       // A row that is not there any more was removed by somebody else, and its files with it. Triggers go by the row:
@@ -295,6 +298,11 @@ function seenIn(loaded: unknown): Set<string> | undefined {
   const values = [loaded].flat().filter((value) => value !== null && value !== undefined)
   const files = filesIn(loaded)
   return files.length < values.length ? undefined : new Set(files.map(refId))
+}
+
+/** Whether TypeORM has read all that tells which objects to look for after COMMIT. */
+function isRead({ databaseEntity }: RowWrite, columns: readonly FileColumn[]): boolean {
+  return databaseEntity !== undefined && columns.every(({ valueIn }) => valueIn(databaseEntity) !== undefined)
 }
 
 function lockedRow(locked: Map<string, LockedRow>, { metadata, id }: RowWrite): LockedRow | null {
