@@ -7,7 +7,7 @@ import { type TableTrigger, tableTriggers } from './table-triggers.js'
 import { type TriggerKind, triggerName } from './trigger-names.js'
 
 /** A trigger as it is to be, with a mark in its body by which it is known again. */
-export interface TriggerDefinition {
+interface TriggerDefinition {
   name: string
   /** Says what it does: changes with the entity, the journal and this package. 12 characters. */
   hash: string
