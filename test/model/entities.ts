@@ -6,6 +6,7 @@ import {
   DeleteDateColumn,
   Entity,
   type EntitySubscriberInterface,
+  EventSubscriber,
   type InsertEvent,
   ManyToOne,
   OneToMany,
@@ -240,7 +241,7 @@ function takePending(entity: Pending): void {
 }
 
 function pendingSubscriber(Class: new () => Pending): new () => EntitySubscriberInterface<Pending> {
-  return class implements EntitySubscriberInterface<Pending> {
+  class PendingSubscriber implements EntitySubscriberInterface<Pending> {
     listenTo() {
       return Class
     }
@@ -251,6 +252,8 @@ function pendingSubscriber(Class: new () => Pending): new () => EntitySubscriber
       if (entity !== undefined) takePending(entity as Pending)
     }
   }
+  EventSubscriber()(PendingSubscriber)
+  return PendingSubscriber
 }
 
 export const EarlySubscriber = pendingSubscriber(ModelEarly)

@@ -59,8 +59,6 @@ interface Deed {
   after?: (outcome: Outcome) => void
   /** Whether it does nothing but what the promises say of rows. */
   isWrite: boolean
-  /** Whether it needs that no transaction is open on the connection. */
-  needsFree?: boolean
 }
 
 interface Observed {
@@ -87,6 +85,8 @@ export class Play {
   readonly #handles: Handle[] = []
   readonly #files: S3File[] = []
   #states: State[]
+  /** Whether another session may change which rows there are before the step is done. */
+  #isMet = false
   /** Entities that another session has. */
   #busy = new Set<Handle>()
   #titles = 0
@@ -180,16 +180,22 @@ export class Play {
   }
 
   async #step(step: Step): Promise<void> {
+    this.#isMet = step.meanwhile.length > 0
     const deed = await this.#deed(step.action)
-    if (deed === undefined) {
-      return
-    }
+    if (deed === undefined) return
     const isAlone = this.#isOpen && !this.#world.isServer
-    const other = step.meanwhile !== null && !isAlone ? await this.#deed(step.meanwhile.action) : undefined
-    if (other === undefined) await this.#do(deed)
-    else await this.#doBoth(deed, other, step.meanwhile?.after ?? 0)
+    const others = step.meanwhile.filter(({ action }) => !isAlone && !this.#isMisuse(step, action))
+    if (others.length === 0) await this.#do(deed)
+    else await this.#doAmong(deed, others)
     if (!step.isHasty) await this.#settle()
     await this.#check()
+  }
+
+  /** Without a journal, `reconcile` cannot know of what is about to come into a row: that is what its minimal age is for. */
+  #isMisuse({ action }: Step, other: Action): boolean {
+    if (this.#world.hasJournal) return false
+    if (other.do === 'reconcile') return true
+    return action.do === 'reconcile' && 'value' in other && other.value !== 'same' && other.value !== 'clear'
   }
 
   async #do(deed: Deed): Promise<void> {
@@ -206,50 +212,62 @@ export class Play {
     deed.after?.(outcome)
   }
 
-  /** Another session's step comes between two statements, or requests, of this one's. */
-  async #doBoth(deed: Deed, other: Deed, after: number): Promise<void> {
+  /** Steps of other sessions come between two statements, or requests, of this one's. */
+  async #doAmong(deed: Deed, others: Step['meanwhile']): Promise<void> {
     const { objects } = await this.#observe()
-    this.operations += 2
+    const line = this.lines.length
+    const done: { deed: Deed; outcome: Outcome; text: string }[] = []
+    const waiting = [...others]
     let points = 0
-    let between: Promise<{ outcome: Outcome; text: string }> | undefined
-    this.#world.onPoint = async (isFree) => {
-      if (!isFree && !this.#world.isServer) return
-      if (points++ < after || between !== undefined) return
+    const onPoint = async (isFree: boolean, statement: string | undefined) => {
+      const [next] = waiting
+      if (next === undefined || (!isFree && !this.#world.isServer)) return
+      if (statement !== undefined && !this.#world.isAbout(this.#used, statement)) return
+      if (points++ < next.after) return
+      points = 0
+      waiting.shift()
       this.#world.onPoint = undefined
-      between = attempt(other)
-      await between
+      const other = await this.#deed(next.action)
+      if (other !== undefined) {
+        const { outcome, text } = await attempt(other)
+        done.push({ deed: other, outcome, text })
+        this.lines.push(`   meanwhile, after ${next.after} points: ${other.text} → ${text}`)
+      }
+      for (const handle of this.#handles) this.#busy.add(handle)
+      this.#world.onPoint = onPoint
     }
+    this.#busy = new Set(this.#handles)
+    this.#world.onPoint = onPoint
     const first = await attempt(deed)
     this.#world.onPoint = undefined
-    const isBetween = between !== undefined
-    const second = await (between ?? attempt(other))
-    this.lines.push(
-      `${this.#number}. ${deed.text} → ${first.text}`,
-      `   ${isBetween ? `meanwhile, after ${after} points` : 'afterwards'}: ${other.text} → ${second.text}`,
-    )
-    const branches = this.#states.flatMap((state) => compose(state, deed, other, objects))
-    if (isBetween) {
+    this.#busy.clear()
+    this.operations += 1 + done.length
+    this.lines.splice(line, 0, `${this.#number}. ${deed.text} → ${first.text}`)
+    const seen = [first.outcome, ...done.map(({ outcome }) => outcome)]
+    const branches: { outcomes: Outcome[]; state: State }[] = []
+    for (let place = 0; place <= done.length; place++) {
+      const order = done.map((other) => other.deed).toSpliced(place, 0, deed)
       for (const state of this.#states) {
-        for (const { outcomes, state: next } of compose(state, other, deed, objects)) {
-          branches.push({ outcomes: outcomes.toReversed(), state: next })
+        for (const { outcomes, state: next } of compose(state, order, objects)) {
+          const [own] = outcomes.splice(place, 1) as [Outcome]
+          branches.push({ outcomes: [own, ...outcomes], state: next })
+        }
+        if (!deed.isWrite || done.length === 0) continue
+        // One may find that another one has changed which rows there are.
+        for (const failed of order) {
+          const rest = order.filter((other) => other !== failed)
+          for (const { outcomes, state: next } of compose(state, rest, objects)) {
+            outcomes.splice(order.indexOf(failed), 0, 'database')
+            const [own] = outcomes.splice(place, 1) as [Outcome]
+            branches.push({ outcomes: [own, ...outcomes], state: next })
+          }
         }
       }
     }
-    if (isBetween && deed.isWrite && other.isWrite) {
-      // One of them may find that the other one has changed which rows there are.
-      for (const state of this.#states) {
-        for (const { outcome, state: next } of other.promise(state, objects)) {
-          branches.push({ outcomes: ['database', outcome], state: next })
-        }
-        for (const { outcome, state: next } of deed.promise(state, objects)) {
-          branches.push({ outcomes: [outcome, 'database'], state: next })
-        }
-      }
-    }
-    this.#choose(branches, [first.outcome, second.outcome], `${first.text}, ${second.text}`)
+    this.#choose(branches, seen, seen.join(', '))
     deed.after?.(first.outcome)
-    other.after?.(second.outcome)
-    if (isBetween) await this.#adoptTitles()
+    for (const other of done) other.deed.after?.(other.outcome)
+    if (done.length > 0) await this.#adoptTitles()
   }
 
   /** What two sessions do to a column without a file is TypeORM's affair. */
@@ -391,19 +409,20 @@ export class Play {
         return this.#isOpen ? this.#end(action.do) : undefined
       case 'settle':
         return plain('settle', () => this.#settle())
-      case 'janitor':
+      case 'janitor': {
         if (!this.#world.hasJournal || (this.#isOpen && !this.#world.isServer)) return undefined
         if (action.isAged) await this.#world.age()
+        const aged = new Set(action.isAged ? this.#state.fates.keys() : [])
         return {
           text: action.isAged ? 'a day later, janitor' : 'janitor',
           run: async () => {
             const report = await new FileJanitor(this.#world.dataSource).runOnce()
             if (report.failed > 0) throw new Error(`the janitor failed on ${report.failed}`)
           },
-          promise: (state) => [{ outcome: 'ok', state: clean(state, action.isAged) }],
+          promise: (state) => [{ outcome: 'ok', state: clean(state, aged) }],
           isWrite: false,
-          needsFree: true,
         }
+      }
       case 'reconcile':
         if (this.#isOpen) return undefined
         return {
@@ -416,7 +435,6 @@ export class Play {
           },
           promise: (state) => [{ outcome: 'ok', state: reconciled(state) }],
           isWrite: false,
-          needsFree: true,
         }
     }
   }
@@ -498,7 +516,8 @@ export class Play {
         return { handle, text: `e${handle.id}`, isMade: false }
       }
       case 'preload': {
-        if (this.#state.row(idOf(kind, number)) === undefined) return undefined
+        // TypeORM itself takes a key that is an object for a condition.
+        if (!kind.hasPlainId || this.#state.row(idOf(kind, number)) === undefined) return undefined
         const entity = await this.#manager.preload(kind.target, { id: kind.id?.(number) } as object)
         if (entity === undefined) return undefined
         const handle = this.#keep(kind, number, entity, true)
@@ -551,7 +570,7 @@ export class Play {
     const source = await this.#source(action)
     if (source === undefined) return undefined
     const { handle } = source
-    const { kind, number, entity } = handle
+    const { kind, number } = handle
     const id = idOf(kind, number)
     const field = kind.fields[action.field % kind.fields.length] as Field
     const isNew = this.#state.row(id) === undefined
@@ -572,24 +591,35 @@ export class Play {
     if (action.title === 'taken') title = this.#takenTitle(id)
     if (
       title === undefined &&
-      (action.title === 'new' || setting.isPending || (isNew && handle.title === undefined))
+      (action.title === 'new' || setting.isPending || ((isNew || this.#isMet) && handle.title === undefined))
     ) {
       title = this.#newTitle()
     }
-    if (handle.isRemoved) entity.id = kind.id?.(number)
+    if (handle.isRemoved) handle.entity.id = kind.id?.(number)
     handle.isRemoved = false
-    const patch: Record<string, unknown> = {}
-    if (title !== undefined) patch.title = title
-    if (setting.keys !== undefined || setting.isInvalid) {
-      if (setting.isPending) entity.pending = setting.real
-      else if (action.from === 'merge') Object.assign(patch, nested(field.path, setting.real))
-      else setValue(entity, field, setting.real)
+    const isSet = setting.keys !== undefined || setting.isInvalid
+    const patch = {
+      ...(title === undefined ? {} : { title }),
+      ...(isSet && !setting.isPending ? nested(field.path, setting.real) : {}),
     }
-    if (action.from === 'merge') {
-      this.#manager.merge(kind.target, entity, { ...patch })
-      // TypeORM merges nothing where null is given.
-      if (setting.keys !== undefined) setValue(entity, field, setting.real)
-    } else Object.assign(entity, patch)
+    if (action.from === 'create' || action.from === 'createCopy') {
+      const { part } = handle.entity as { part?: object }
+      const whole = field.path.startsWith('part.') ? { part: { ...part, file: setting.real } } : {}
+      handle.entity = this.#manager.create(kind.target, {
+        ...handle.entity,
+        ...patch,
+        ...(isSet ? whole : {}),
+      }) as never
+    } else if (action.from === 'merge' || action.from === 'preload') {
+      this.#manager.merge(kind.target, handle.entity, patch)
+      // Of null, TypeORM makes nothing in an embedded object.
+      if (isSet && setting.real === null) setValue(handle.entity, field, null)
+    } else {
+      Object.assign(handle.entity, title === undefined ? {} : { title })
+      if (isSet && !setting.isPending) setValue(handle.entity, field, setting.real)
+    }
+    const { entity } = handle
+    if (setting.isPending) entity.pending = setting.real
     if (setting.keys !== undefined) handle.given[field.path] = setting.keys
     if (title !== undefined) handle.title = title
     const wanted: Write = {
@@ -903,9 +933,10 @@ export class Play {
     const isWithin = kind.fields.length > 1
     const to = isWithin ? from : await this.#find(kind, number === 1 ? 2 : 1)
     if (to === undefined) return undefined
-    const source = kind.fields[0] as Field
-    const target = kind.fields.at(-1) as Field
-    if (source.isHidden || (source.isRequired && way === 'give')) return undefined
+    const [source, target] = [kind.fields[way === 'take' ? 1 : 0], kind.fields[way === 'take' ? 0 : 1]].map(
+      (field) => field ?? kind.fields[0],
+    ) as [Field, Field]
+    if (source.isHidden || (source.isRequired && (way === 'give' || way === 'take'))) return undefined
     // A file that was kept by its key alone says nothing of its size.
     const [left, right] = [valueAt(from.entity, source), valueAt(to.entity, target)]
     const give = (handle: Handle, field: Field, value: unknown) => {
@@ -913,7 +944,7 @@ export class Play {
       handle.given[field.path] = keysOf(value)
     }
     give(to, target, left)
-    if (way === 'give') give(from, source, null)
+    if (way === 'give' || way === 'take') give(from, source, null)
     if (way === 'swap') give(from, source, right)
     const manager = this.#manager
     const wanted = ({ id, number, given, title }: Handle): Write => ({
@@ -928,7 +959,7 @@ export class Play {
       kind: 'save',
     })
     const changed = way === 'share' ? [to] : [...new Set([to, from])]
-    const isOne = saves === 'one' || changed.length === 1
+    const isOne = saves === 'one' || changed.length === 1 || this.#isMet
     const writes = changed.map(wanted)
     return {
       text: `${way} the ${source.path} of e${from.id} to the ${target.path} of e${to.id} in ${isOne ? 'one save' : 'two saves'}`,
@@ -1057,19 +1088,19 @@ async function withinTime<Result>(work: Promise<Result>, what: string): Promise<
   }
 }
 
+/** One after the other. */
 function compose(
   state: State,
-  first: Deed,
-  second: Deed,
+  [first, ...others]: Deed[],
   present: ReadonlySet<string>,
 ): { outcomes: Outcome[]; state: State }[] {
-  return first
-    .promise(state, present)
-    .flatMap((one) =>
-      second
-        .promise(one.state, present)
-        .map((two) => ({ outcomes: [one.outcome, two.outcome], state: two.state })),
-    )
+  if (first === undefined) return [{ outcomes: [], state }]
+  return first.promise(state, present).flatMap((one) =>
+    compose(one.state, others, present).map(({ outcomes, state }) => ({
+      outcomes: [one.outcome, ...outcomes],
+      state,
+    })),
+  )
 }
 
 /** What is not as a state has it. */
