@@ -87,6 +87,8 @@ export class Play {
   #states: State[]
   /** Whether another session may change which rows there are before the step is done. */
   #isMet = false
+  /** Objects whose entries have waited for all that they wait for. */
+  #aged = new Set<string>()
   /** Entities that another session has. */
   #busy = new Set<Handle>()
   #titles = 0
@@ -181,6 +183,8 @@ export class Play {
 
   async #step(step: Step): Promise<void> {
     this.#isMet = step.meanwhile.length > 0
+    if (this.#isMet && step.action.do === 'janitor' && step.action.isAged && this.#world.hasJournal)
+      await this.#age()
     const deed = await this.#deed(step.action)
     if (deed === undefined) return
     const isAlone = this.#isOpen && !this.#world.isServer
@@ -214,6 +218,8 @@ export class Play {
 
   /** Steps of other sessions come between two statements, or requests, of this one's. */
   async #doAmong(deed: Deed, others: Step['meanwhile']): Promise<void> {
+    // A day goes by before, not while, a step is under way.
+    if (others.some(({ action }) => action.do === 'janitor' && action.isAged)) await this.#age()
     const { objects } = await this.#observe()
     const line = this.lines.length
     const done: { deed: Deed; outcome: Outcome; text: string }[] = []
@@ -322,6 +328,7 @@ export class Play {
   }
 
   async #finish(): Promise<void> {
+    this.#isMet = false
     while (this.#isOpen) await this.#do(await this.#end('commit'))
     await this.#settle()
     await this.#check()
@@ -411,15 +418,14 @@ export class Play {
         return plain('settle', () => this.#settle())
       case 'janitor': {
         if (!this.#world.hasJournal || (this.#isOpen && !this.#world.isServer)) return undefined
-        if (action.isAged) await this.#world.age()
-        const aged = new Set(action.isAged ? this.#state.fates.keys() : [])
+        if (action.isAged && !this.#isMet) await this.#age()
         return {
           text: action.isAged ? 'a day later, janitor' : 'janitor',
           run: async () => {
             const report = await new FileJanitor(this.#world.dataSource).runOnce()
             if (report.failed > 0) throw new Error(`the janitor failed on ${report.failed}`)
           },
-          promise: (state) => [{ outcome: 'ok', state: clean(state, aged) }],
+          promise: (state) => [{ outcome: 'ok', state: clean(state, this.#aged) }],
           isWrite: false,
         }
       }
@@ -437,6 +443,11 @@ export class Play {
           isWrite: false,
         }
     }
+  }
+
+  async #age(): Promise<void> {
+    await this.#world.age()
+    this.#aged = new Set(this.#state.fates.keys())
   }
 
   async #find(kind: Kind, number: number, part: 'all' | 'title' | 'file' = 'all', isParent = false) {
@@ -483,6 +494,13 @@ export class Play {
     return handle
   }
 
+  /** A row as an instance of the class with its table, which knows nothing of the entity's own columns. */
+  #asParent(kind: Kind, parent: new () => object, number: number): Handle {
+    const handle = this.#keep(kind, number, Object.assign(new parent(), { id: kind.id?.(number) }), false)
+    this.#forget(handle)
+    return handle
+  }
+
   async #load({ on, part, through }: Action & { do: 'load' }): Promise<Deed | undefined> {
     const { kind, number } = this.#slot(on)
     const handle = await this.#find(kind, number, part, through === 'parent')
@@ -495,25 +513,28 @@ export class Play {
   }
 
   /** The entity that a step is about. */
-  async #source(action: Save): Promise<{ handle: Handle; text: string; isMade: boolean } | undefined> {
+  async #source(action: Save): Promise<{ handle: Handle; text: string } | undefined> {
     const { kind, number } = this.#slot(action.on)
     const kept = () => this.#kept(action.entity)
     switch (action.from) {
-      case 'load':
+      case 'load': {
+        const handle = await this.#find(kind, number)
+        return handle && { handle, text: `loaded e${handle.id}` }
+      }
       case 'parent': {
-        const handle = await this.#find(kind, number, 'all', action.from === 'parent')
-        const how = action.from === 'parent' && kind.parent !== undefined ? ' through its parent' : ''
-        return handle && { handle, text: `loaded${how} e${handle.id}`, isMade: false }
+        if (kind.parent === undefined || this.#state.row(idOf(kind, number)) === undefined) return undefined
+        const handle = this.#asParent(kind, kind.parent, number)
+        return { handle, text: `${kind.parent.name} e${handle.id}` }
       }
       case 'part': {
         const handle = await this.#find(kind, number, 'title')
-        return handle && { handle, text: `partially loaded e${handle.id}`, isMade: false }
+        return handle && { handle, text: `partially loaded e${handle.id}` }
       }
       case 'kept':
       case 'merge': {
         const handle = kept()
         if (handle === undefined || (action.from === 'merge' && !handle.isInstance)) return undefined
-        return { handle, text: `e${handle.id}`, isMade: false }
+        return { handle, text: `e${handle.id}` }
       }
       case 'preload': {
         // TypeORM itself takes a key that is an object for a condition.
@@ -521,7 +542,7 @@ export class Play {
         const entity = await this.#manager.preload(kind.target, { id: kind.id?.(number) } as object)
         if (entity === undefined) return undefined
         const handle = this.#keep(kind, number, entity, true)
-        return { handle, text: `preloaded e${handle.id}`, isMade: false }
+        return { handle, text: `preloaded e${handle.id}` }
       }
       case 'new':
       case 'create':
@@ -540,7 +561,6 @@ export class Play {
         return {
           handle,
           text: `${action.from === 'plain' ? 'plain' : action.from} e${handle.id}`,
-          isMade: true,
         }
       }
       case 'spread':
@@ -561,7 +581,7 @@ export class Play {
         handle.given = { ...original.given }
         handle.title = original.title
         const how = action.from === 'createCopy' ? 'create(…)' : action.from
-        return { handle, text: `${how} copy e${handle.id} of e${original.id}`, isMade: true }
+        return { handle, text: `${how} copy e${handle.id} of e${original.id}` }
       }
     }
   }
@@ -572,7 +592,7 @@ export class Play {
     const { handle } = source
     const { kind, number } = handle
     const id = idOf(kind, number)
-    const field = kind.fields[action.field % kind.fields.length] as Field
+    const field = kind.fields[action.from === 'parent' ? 0 : action.field % kind.fields.length] as Field
     const isNew = this.#state.row(id) === undefined
     let value = action.value
     const canPend = kind.hasPending && handle.isInstance && action.how !== 'noListeners'
@@ -989,10 +1009,13 @@ export class Play {
 
   async #remove(action: Action & { do: 'remove' }): Promise<Deed | undefined> {
     const { kind, number } = this.#slot(action.on)
+    const isParent = action.from === 'parent' && kind.parent !== undefined
     const handle =
       action.from === 'kept'
         ? this.#kept(action.entity)
-        : await this.#find(kind, number, 'all', action.from === 'parent')
+        : isParent
+          ? this.#asParent(kind, kind.parent as new () => object, number)
+          : await this.#find(kind, number)
     if (handle === undefined || handle.isRemoved) return undefined
     if (action.from === 'kept' && !handle.isInstance) return undefined
     const options: SaveOptions =
@@ -1001,12 +1024,11 @@ export class Play {
         : action.how === 'noTransaction'
           ? { transaction: false }
           : {}
-    const isParent = action.from === 'parent' && handle.kind.parent !== undefined
     const target = isParent ? (handle.kind.parent as new () => object) : handle.kind.target
     const id = idOf(handle.kind, handle.number)
     const manager = this.#manager
     return {
-      text: `remove e${handle.id} of ${id}${isParent ? ' through its parent' : ''}${action.how === 'usual' ? '' : ` (${action.how})`}`,
+      text: `remove e${handle.id} of ${id}${isParent ? ' as its parent' : ''}${action.how === 'usual' ? '' : ` (${action.how})`}`,
       run: () => manager.remove(target, handle.entity, options),
       promise: (state) => remove(state, [id], 'seen'),
       after: (outcome) => {
