@@ -101,10 +101,26 @@ function loadedRowOf(metadata: EntityMetadata, entity: ObjectLiteral): LoadedRow
   for (const column of fileColumnsOf(metadata)) {
     for (const file of filesOf(column, entity) ?? []) {
       const source = loaded.byFile.get(file)
-      if (source !== undefined && rowId(source.metadata, source.entity) === id) return source
+      if (source !== undefined && isCopy(metadata, entity, source) && rowId(metadata, source.entity) === id) {
+        return source
+      }
     }
   }
   return undefined
+}
+
+/**
+ * Whether an object has all that an entity was loaded with, and that entity has not been saved since: `{ id, file }` with
+ * a file that the row once had is an instruction to bring it back.
+ */
+function isCopy(metadata: EntityMetadata, entity: ObjectLiteral, source: LoadedRow): boolean {
+  if (loaded.byEntity.get(source.entity) !== source) return false
+  return metadata.columns.every(
+    (column) =>
+      column.isVirtual ||
+      column.getEntityValue(source.entity) === undefined ||
+      column.getEntityValue(entity) !== undefined,
+  )
 }
 
 /** A list may be changed in place. */
