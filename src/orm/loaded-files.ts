@@ -128,9 +128,9 @@ function hasKey(metadata: EntityMetadata, entity: ObjectLiteral, { key }: Loaded
   return rowId(metadata, entity) === rowId(metadata, then)
 }
 
-/** Whether a row is of the database that is written to. */
-function isOf({ dataSource }: EntityMetadata, { metadata }: LoadedRow): boolean {
-  return isSameDatabase(dataSource, metadata.dataSource)
+/** Whether a row is of the table, and the database, that is written to. */
+function isOf({ tablePath, dataSource }: EntityMetadata, { metadata }: LoadedRow): boolean {
+  return metadata.tablePath === tablePath && isSameDatabase(dataSource, metadata.dataSource)
 }
 
 /**
