@@ -26,7 +26,7 @@ import {
 } from './file-columns.js'
 import { inTransaction } from './in-transaction.js'
 import { hasLifecycle } from './lifecycle-options.js'
-import { copyOf, isSameValue, keepLoaded, loadedValue, noteSaved } from './loaded-files.js'
+import { copyOf, isSameValue, keepLoaded, loadedValue, noteSaved, noteSeen } from './loaded-files.js'
 import { TransactionFiles } from './transaction-files.js'
 import { warnOfBulkWrite } from './warn-of-bulk-write.js'
 
@@ -129,7 +129,12 @@ function adaptComparison(): void {
       const value = values.get(column)
       if (Array.isArray(value)) setChange(subject, column, value)
       const loaded = loadedValue(metadata, entity, column)
-      if (databaseEntity === undefined || loaded === undefined || !isSameValue(loaded.value, value)) continue
+      if (databaseEntity === undefined || loaded === undefined) continue
+      if (!isSameValue(loaded.value, value)) {
+        // What it was given, the row has already.
+        if (isSameValue(value, column.valueIn(databaseEntity))) noteSeen(metadata, entity, filesIn(value))
+        continue
+      }
       subject.changeMaps = subject.changeMaps.filter((change) => !isPartOf(column, change.column))
       subject.diffColumns = subject.diffColumns.filter((changed) => !isPartOf(column, changed))
     }

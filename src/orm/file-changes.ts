@@ -9,7 +9,7 @@ import { type FileColumn, fileColumnsOf, fileColumnsOfTable, filesIn } from './f
 import { type AttachedEntry, assertSavable, FileJournal } from './file-journal.js'
 import { holdObjects } from './hold-objects.js'
 import { hasTriggers } from './installed-triggers.js'
-import { loadedValue, sourceOf } from './loaded-files.js'
+import { hasSeen, loadedValue, sourceOf } from './loaded-files.js'
 import { type LockedRow, lockRows } from './lock-rows.js'
 import { rowId } from './row-id.js'
 import { isSameDatabase } from './same-database.js'
@@ -214,7 +214,8 @@ export class FileChanges {
       if (column.field.onReplace !== 'delete') continue
       const seen = loaded && seenIn(loaded.value)
       for (const file of removed) {
-        if (seen !== undefined && !seen.has(refId(file))) throw fileChanged(column)
+        const isKnown = seen === undefined || seen.has(refId(file)) || hasSeen(metadata, entity, file)
+        if (!isKnown) throw fileChanged(column)
         this.#release(metadata, file)
       }
     }

@@ -1,5 +1,6 @@
 import type { EntityMetadata, ObjectLiteral } from 'typeorm'
 import { recordProperties } from '../core/file-record.js'
+import { refId } from '../core/object-ref.js'
 import { isUnreadable, type S3File } from '../core/s3-file.js'
 import { sharedState } from '../core/shared-state.js'
 import { type FileColumn, fileColumnsOf, filesIn, filesOf } from './file-columns.js'
@@ -14,6 +15,8 @@ interface LoadedRow {
   key: unknown[]
   /** By property path; a property that was not loaded is not among them. */
   values: Map<string, unknown>
+  /** Objects that it has been saved with besides, by `refId`. */
+  seen?: Set<string>
 }
 
 const loaded = sharedState('loaded', () => ({
@@ -42,6 +45,19 @@ export function noteSaved(
   const values = new Map(loadedRowOf(metadata, entity)?.values)
   for (const [column, value] of written) values.set(column.propertyPath, copyOf(value))
   remember({ metadata, entity, key: keyOf(metadata, entity), values })
+}
+
+/** The entity was given files that its row had already: it knows of them. */
+export function noteSeen(metadata: EntityMetadata, entity: ObjectLiteral, files: readonly S3File[]): void {
+  const row = loadedRowOf(metadata, entity)
+  if (row === undefined) return
+  row.seen ??= new Set()
+  for (const file of files) row.seen.add(refId(file))
+}
+
+/** Whether an entity that was loaded knows of an object. */
+export function hasSeen(metadata: EntityMetadata, entity: ObjectLiteral, file: S3File): boolean {
+  return loadedRowOf(metadata, entity)?.seen?.has(refId(file)) === true
 }
 
 /** @returns what makes all as it is now again: for a transaction that may be rolled back. */

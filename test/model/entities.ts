@@ -11,7 +11,6 @@ import {
   ManyToOne,
   OneToMany,
   PrimaryColumn,
-  PrimaryGeneratedColumn,
   type Relation,
   TableInheritance,
   UpdateDateColumn,
@@ -170,12 +169,6 @@ export class ModelBinary extends Titled {
 }
 
 @Entity()
-export class ModelGenerated extends Titled {
-  @PrimaryGeneratedColumn('uuid') id!: string
-  @S3FileField({ nullable: true }) file!: S3File | null
-}
-
-@Entity()
 export class ModelVersioned extends Numbered {
   @S3FileField({ nullable: true }) file!: S3File | null
   @VersionColumn() version!: number
@@ -278,8 +271,8 @@ export interface Kind {
   name: string
   target: new () => object
   fields: Field[]
-  /** The primary key of its rows, by number; undefined where the database makes it. */
-  id: ((number: number) => unknown) | undefined
+  /** The primary key of its rows, by number. */
+  id: (number: number) => unknown
   /** Whether the key is a number or a text, which all of TypeORM's methods take. */
   hasPlainId: boolean
   /** The class with the table, where the entity shares it. */
@@ -306,7 +299,7 @@ function kind(
       isHidden,
       isColumns: isColumns || path === 'photo',
     })),
-    id: 'id' in options ? options.id : (number) => number,
+    id: options.id ?? ((number) => number),
     hasPlainId: options.hasPlainId ?? true,
     parent: options.parent,
     isSoft: options.isSoft ?? false,

@@ -50,6 +50,8 @@ interface Handle {
   isRemoved: boolean
   /** Whether it is an instance of its class, whose listeners TypeORM calls. */
   isInstance: boolean
+  /** Of which instance it was copied, as long as it was not saved. */
+  copyOf?: number
 }
 
 /** A step that is ready: what it does, and what the promises say of it. */
@@ -85,6 +87,8 @@ export class Play {
   operations = 0
   readonly #world: ModelWorld
   readonly #used: Kind[]
+  /** The used ones, and their children. */
+  readonly #observed: Kind[]
   readonly #program: Program
   readonly #handles: Handle[] = []
   readonly #files: S3File[] = []
@@ -95,8 +99,6 @@ export class Play {
   #present = new Set<string>()
   /** Whether the step that is made ready is one of another session than the open transaction. */
   #isBeside = false
-  /** Objects whose entries have waited for all that they wait for. */
-  #aged = new Set<string>()
   /** Entities that another session has. */
   #busy = new Set<Handle>()
   #titles = 0
@@ -106,10 +108,15 @@ export class Play {
   constructor(world: ModelWorld, program: Program) {
     this.#world = world
     this.#program = program
-    this.#used = [...new Set(program.kinds)].map((name) => kinds.find((kind) => kind.name === name) as Kind)
+    this.#used = [...new Set(program.kinds)].map(kindOf)
+    this.#observed = this.#used.some(({ name }) => name === 'Album')
+      ? [...new Set([...this.#used, kindOf('Picture')])]
+      : this.#used
     const rules: Rules = {
       hasJournal: world.hasJournal,
       hasTriggers: world.setting === 'triggers',
+      hasSnapshots: world.dataSource.options.type === 'mariadb',
+      isRetaining: world.setting === 'retained',
       isDoomedByFailure: world.dataSource.options.type === 'postgres',
     }
     this.#states = [new State(rules)]
@@ -126,7 +133,7 @@ export class Play {
     } finally {
       this.#world.onPoint = undefined
       await withinTime(filesSettled(), 'filesSettled()').catch(() => undefined)
-      await this.#world.clear(this.#used)
+      await this.#world.clear(this.#observed)
     }
   }
 
@@ -148,7 +155,7 @@ export class Play {
       const { kind, number } = this.#slot(slot)
       if (content === 'none' || slot >= this.#used.length * 2) continue
       const entity = new kind.target() as Record<string, unknown>
-      entity.id = kind.id?.(number)
+      entity.id = kind.id(number)
       entity.title = this.#newTitle()
       const files: Record<string, Files> = {}
       for (const field of kind.fields) {
@@ -202,8 +209,12 @@ export class Play {
     if (deed === undefined) return
     const isAlone = this.#isOpen && !this.#world.isServer
     const others = step.meanwhile.filter(({ action }) => !isAlone && !this.#isMisuse(step, action))
-    if (others.length === 0) await this.#do(deed)
-    else await this.#doAmong(deed, others)
+    const outcome = others.length === 0 ? await this.#do(deed) : await this.#doAmong(deed, others)
+    const isBeside = step.by === 1 && this.#world.isServer
+    if (outcome !== 'ok' && !isBeside && !step.isCaught) {
+      while (this.#isOpen) await this.#do(this.#end('rollback'))
+    }
+    if (this.#state.rules.hasSnapshots) await this.#adoptTitles()
     if (!step.isHasty) await this.#settle()
     await this.#check()
   }
@@ -215,7 +226,7 @@ export class Play {
     return action.do === 'reconcile' && 'value' in other && other.value !== 'same' && other.value !== 'clear'
   }
 
-  async #do(deed: Deed): Promise<void> {
+  async #do(deed: Deed): Promise<Outcome> {
     const { objects } = await this.#observe()
     this.#present = objects
     this.operations++
@@ -229,10 +240,11 @@ export class Play {
     )
     this.#noteFailure(deed, outcome)
     deed.after?.(outcome)
+    return outcome
   }
 
   /** Steps of other sessions come between two statements, or requests, of this one's. */
-  async #doAmong(deed: Deed, others: Step['meanwhile']): Promise<void> {
+  async #doAmong(deed: Deed, others: Step['meanwhile']): Promise<Outcome> {
     // A day goes by before, not while, a step is under way.
     if (others.some(({ action }) => action.do === 'janitor' && action.isAged)) await this.#age()
     const { objects } = await this.#observe()
@@ -245,7 +257,7 @@ export class Play {
     const onPoint = async (isFree: boolean, statement: string | undefined) => {
       const [next] = waiting
       if (next === undefined || (!isFree && !this.#world.isServer)) return
-      if (statement !== undefined && !this.#world.isAbout(this.#used, statement)) return
+      if (statement !== undefined && !this.#world.isAbout(this.#observed, statement)) return
       if (points++ < next.after) return
       points = 0
       waiting.shift()
@@ -300,6 +312,7 @@ export class Play {
     deed.after?.(first.outcome)
     for (const other of done) other.deed.after?.(other.outcome)
     if (done.length > 0) await this.#adoptTitles()
+    return first.outcome
   }
 
   /** What two sessions do to a column without a file is TypeORM's affair. */
@@ -347,7 +360,7 @@ export class Play {
   }
 
   async #observe(): Promise<Observed> {
-    const rows = await this.#world.rows(this.#used)
+    const rows = await this.#world.rows(this.#observed)
     return { rows, objects: new Set((await this.#world.objects()).map(shortKey)) }
   }
 
@@ -454,6 +467,8 @@ export class Play {
       case 'softRemove':
       case 'recover':
         return this.#soft(action)
+      case 'family':
+        return this.#family(action)
       case 'discard':
         return this.#discard(action)
       case 'begin':
@@ -482,7 +497,7 @@ export class Play {
             const report = await new FileJanitor(this.#world.dataSource).runOnce()
             if (report.failed > 0) throw new Error(`the janitor failed on ${report.failed}`)
           },
-          promise: (state) => [{ outcome: 'ok', state: clean(state, this.#aged) }],
+          promise: (state) => [{ outcome: 'ok', state: clean(state) }],
           isWrite: false,
         }
       }
@@ -505,7 +520,7 @@ export class Play {
   async #age(): Promise<void> {
     if (!this.#world.hasJournal) return
     const aged = await this.#world.age()
-    this.#aged = new Set(aged.map(shortKey))
+    for (const state of this.#states) state.aged = new Set(aged.map(shortKey))
   }
 
   async #find(kind: Kind, number: number, part: 'all' | 'title' | 'file' = 'all', isParent = false) {
@@ -520,7 +535,7 @@ export class Play {
             },
           }
     const entity = await this.#manager.findOne(target, {
-      where: { id: kind.id?.(number) } as object,
+      where: { id: kind.id(number) } as object,
       withDeleted: true,
       ...select,
     })
@@ -554,7 +569,7 @@ export class Play {
 
   /** A row as an instance of the class with its table, which knows nothing of the entity's own columns. */
   #asParent(kind: Kind, parent: new () => object, number: number): Handle {
-    const handle = this.#keep(kind, number, Object.assign(new parent(), { id: kind.id?.(number) }), false)
+    const handle = this.#keep(kind, number, Object.assign(new parent(), { id: kind.id(number) }), false)
     this.#forget(handle)
     return handle
   }
@@ -597,7 +612,7 @@ export class Play {
       case 'preload': {
         // TypeORM itself takes a key that is an object for a condition.
         if (!kind.hasPlainId || this.#state.row(idOf(kind, number)) === undefined) return undefined
-        const entity = await this.#manager.preload(kind.target, { id: kind.id?.(number) } as object)
+        const entity = await this.#manager.preload(kind.target, { id: kind.id(number) } as object)
         if (entity === undefined) return undefined
         const handle = this.#keep(kind, number, entity, true)
         return { handle, text: `preloaded e${handle.id}` }
@@ -605,7 +620,7 @@ export class Play {
       case 'new':
       case 'create':
       case 'plain': {
-        const made = { id: kind.id?.(number) }
+        const made = { id: kind.id(number) }
         const entity =
           action.from === 'plain'
             ? made
@@ -627,7 +642,7 @@ export class Play {
         const original = kept()
         if (original === undefined) return undefined
         const { kind, number, entity } = original
-        const id = kind.id?.(number)
+        const id = kind.id(number)
         const source = { ...detached(entity), id }
         const copy =
           action.from === 'spread'
@@ -638,6 +653,7 @@ export class Play {
         const handle = this.#keep(kind, number, copy, false)
         handle.given = { ...original.given }
         handle.title = original.title
+        handle.copyOf = original.id
         const how = action.from === 'createCopy' ? 'create(…)' : action.from
         return { handle, text: `${how} copy e${handle.id} of e${original.id}` }
       }
@@ -676,13 +692,16 @@ export class Play {
     ) {
       title = this.#newTitle()
     }
-    if (handle.isRemoved) handle.entity.id = kind.id?.(number)
+    if (handle.isRemoved) handle.entity.id = kind.id(number)
     handle.isRemoved = false
     const isSet = setting.keys !== undefined || setting.isInvalid
     const patch = {
       ...(title === undefined ? {} : { title }),
       ...(isSet && !setting.isPending ? nested(field.path, setting.real) : {}),
     }
+    // With columns of its own, `create()` refuses what is no file already.
+    if (setting.isInvalid && ['create', 'createCopy', 'merge', 'preload'].includes(action.from))
+      return undefined
     if (action.from === 'create' || action.from === 'createCopy') {
       const { part } = handle.entity as { part?: object }
       const whole = field.path.startsWith('part.') ? { part: { ...part, file: setting.real } } : {}
@@ -703,17 +722,7 @@ export class Play {
     if (setting.isPending) entity.pending = setting.real
     if (setting.keys !== undefined) handle.given[field.path] = setting.keys
     if (title !== undefined) handle.title = title
-    const wanted: Write = {
-      row: id,
-      title: handle.title,
-      files: { ...handle.given },
-      instance: handle.id,
-      lists: listsOf(kind),
-      required: requiredOf(kind),
-      isTransaction: action.how !== 'noTransaction',
-      release: 'seen',
-      kind: 'save',
-    }
+    const wanted = this.#wanted(handle, action.how !== 'noTransaction')
     const options: SaveOptions =
       action.how === 'noListeners'
         ? { listeners: false }
@@ -730,7 +739,15 @@ export class Play {
       offered: Object.values(wanted.files).flatMap((keys) => keys ?? []),
       run: () => manager.save(target, entity, options),
       promise: (state, present) =>
-        setting.isInvalid ? failures(state, [wanted], ['invalid-value']) : write(state, [wanted], present),
+        setting.isInvalid
+          ? failures(state, [wanted], ['invalid-value'])
+          : [
+              ...write(state, [wanted], present),
+              // A copy is known by the files that it has of the original; without any it is a command.
+              ...(handle.copyOf === undefined
+                ? []
+                : write(state, [{ ...wanted, copyOf: handle.copyOf }], present)),
+            ],
       after: (outcome) => {
         if (setting.isPending && outcome !== 'ok') this.#handles.splice(this.#handles.indexOf(handle), 1)
         if (setting.isInvalid) setValue(entity, field, null)
@@ -749,6 +766,7 @@ export class Play {
       else if (isNew) handle.given[field.path] = []
     }
     for (const state of this.#states) state.learn(handle.id, { files: { ...handle.given } }, 'saved')
+    delete handle.copyOf
   }
 
   #takenTitle(id: string): string | undefined {
@@ -762,7 +780,7 @@ export class Play {
     value: Save['value'],
     { file }: { file: number },
     field: Field,
-    handle: Pick<Handle, 'kind' | 'number' | 'given'> & { entity?: object },
+    handle: Pick<Handle, 'kind' | 'number' | 'given'> & { id?: number; entity?: object },
     list: Save['list'] = 'set',
   ): Promise<Setting | undefined> {
     const settings = { isInvalid: false, isPending: value === 'pending' }
@@ -802,7 +820,7 @@ export class Play {
   async #file(
     value: Save['value'],
     index: number,
-    { kind, number }: Pick<Handle, 'kind' | 'number'>,
+    { kind, number, id }: Pick<Handle, 'kind' | 'number'> & { id?: number },
   ): Promise<{ file: S3File; text: string } | undefined> {
     switch (value) {
       case 'other': {
@@ -811,7 +829,7 @@ export class Play {
         )
         if (other === undefined) return undefined
         const [id] = other
-        const otherKind = this.#used.find(({ name }) => name === tableOf(id)) as Kind
+        const otherKind = kindOf(tableOf(id))
         const handle = await this.#find(otherKind, Number(id.slice(id.indexOf(' '))))
         const file = handle?.kind.fields
           .flatMap((field) => [handle && valueAt(handle.entity, field)].flat())
@@ -822,7 +840,9 @@ export class Play {
       case 'record': {
         const file = this.#files.at(-1 - index)
         if (file === undefined) return undefined
-        if (value === 'known') return { file, text: `${shortKey(file.key)} known before` }
+        // What was not loaded is taken for a copy of an entity that has the same file.
+        const isCommand = id !== undefined && !this.#state.known.has(id)
+        if (value === 'known' && !isCommand) return { file, text: `${shortKey(file.key)} known before` }
         return { file: new S3File(file.toRecord()), text: `${shortKey(file.key)} from its record` }
       }
       case 'discarded': {
@@ -842,7 +862,7 @@ export class Play {
     const { kind, number } = this.#slot(action.on)
     const { manager } = { manager: this.#manager }
     const id = idOf(kind, number)
-    const criteria = { id: kind.id?.(number) } as object
+    const criteria = { id: kind.id(number) } as object
     const field = kind.fields[action.field % kind.fields.length] as Field
     const via = kind.hasPlainId ? action.via : action.via === 'repository' ? 'builder' : action.via
     const silently = via !== 'silent'
@@ -1030,20 +1050,11 @@ export class Play {
     if (way === 'give' || way === 'take') give(from, source, null)
     if (way === 'swap') give(from, source, right)
     const manager = this.#manager
-    const wanted = ({ id, number, given, title }: Handle): Write => ({
-      row: idOf(kind, number),
-      title,
-      files: { ...given },
-      instance: id,
-      lists: listsOf(kind),
-      required: requiredOf(kind),
-      isTransaction: true,
-      release: 'seen',
-      kind: 'save',
-    })
     const changed = way === 'share' ? [to] : [...new Set([to, from])]
     const isOne = saves === 'one' || changed.length === 1 || this.#isMet
-    const writes = changed.map(wanted)
+    // TypeORM takes two such rows of one save for one: it compares keys as JSON has them, and dates by the second.
+    if (isOne && changed.length > 1 && !kind.hasPlainId) return undefined
+    const writes = changed.map((handle) => this.#wanted(handle))
     return {
       text: `${way} the ${source.path} of e${from.id} to the ${target.path} of e${to.id} in ${isOne ? 'one save' : 'two saves'}`,
       run: async () => {
@@ -1062,6 +1073,21 @@ export class Play {
         else for (const handle of [from, to]) this.#forget(handle)
       },
       isWrite: true,
+    }
+  }
+
+  /** What a `save()` of an entity says of its row. */
+  #wanted({ id, kind, number, given, title }: Handle, isTransaction = true): Write {
+    return {
+      row: idOf(kind, number),
+      title,
+      files: { ...given },
+      instance: id,
+      lists: listsOf(kind),
+      required: requiredOf(kind),
+      isTransaction,
+      release: 'seen',
+      kind: 'save',
     }
   }
 
@@ -1114,6 +1140,74 @@ export class Play {
     )
   }
 
+  /** An album is saved with its pictures. */
+  async #family({ on, edit, value, file }: Action & { do: 'family' }): Promise<Deed | undefined> {
+    const { kind, number } = this.#slot(on)
+    if (kind.name !== 'Album') return undefined
+    const manager = this.#manager
+    const album = (await manager.findOne(kind.target, {
+      where: { id: number } as object,
+      relations: { pictures: true } as object,
+    })) as (Record<string, unknown> & { pictures: Record<string, unknown>[] }) | null
+    if (album === null) return undefined
+    const pictureKind = kindOf('Picture')
+    const parent = this.#keep(kind, number, album, true)
+    const children = album.pictures.map((picture) =>
+      this.#keep(pictureKind, picture.id as number, picture, true),
+    )
+    const [first] = children
+    if ((edit === 'change' || edit === 'drop') && first === undefined) return undefined
+    let changed = parent
+    if (edit === 'push') {
+      const free = [1, 2, 3]
+        .map((index) => number * 10 + index)
+        .find((id) => !children.some((child) => child.number === id))
+      if (free === undefined) return undefined
+      const picture = Object.assign(new pictureKind.target(), { id: free, title: this.#newTitle() })
+      changed = this.#keep(pictureKind, free, picture, false)
+      album.pictures.push(picture as never)
+      children.push(changed)
+    } else if (edit === 'change') changed = first as Handle
+    const field = changed.kind.fields[0] as Field
+    const setting =
+      edit === 'drop'
+        ? undefined
+        : await this.#setting(value === 'pending' ? 'upload' : value, { file }, field, changed, 'set')
+    if (edit === 'drop') album.pictures.shift()
+    else if (setting === undefined || setting.isInvalid) return undefined
+    else if (setting.keys !== undefined) {
+      setValue(changed.entity, field, setting.real)
+      changed.given[field.path] = setting.keys
+    }
+    const dropped = edit === 'drop' ? (children.shift() as Handle) : undefined
+    const family = [parent, ...children]
+    const writes = family.map((handle) => this.#wanted(handle))
+    const isNew = new Set(family.filter((one) => this.#state.row(idOf(one.kind, one.number)) === undefined))
+    const what =
+      dropped === undefined
+        ? `${idOf(changed.kind, changed.number)} ${setting?.text ?? ''}`
+        : `without ${dropped.number}`
+    return {
+      text: `save album ${number} with its pictures, ${edit} ${what}`,
+      offered: setting?.keys === undefined ? [] : [...setting.keys],
+      run: () => manager.save(kind.target, album),
+      promise: (state, present) =>
+        write(state, writes, present).flatMap((branch) =>
+          branch.outcome === 'ok' && dropped !== undefined
+            ? remove(branch.state, [idOf(pictureKind, dropped.number)], 'seen')
+            : [branch],
+        ),
+      after: (outcome) => {
+        for (const handle of family) {
+          if (outcome === 'ok') this.#learn(handle, isNew.has(handle))
+          else this.#forget(handle)
+        }
+        if (dropped !== undefined) this.#forget(dropped)
+      },
+      isWrite: true,
+    }
+  }
+
   #discard({ file: index, as }: Action & { do: 'discard' }): Deed | undefined {
     const file = this.#files.at(-1 - index)
     if (file === undefined) return undefined
@@ -1122,7 +1216,7 @@ export class Play {
     return {
       text: `discard ${key}${as === 'record' ? ' from its record' : ''}`,
       run: () => discarded.discard(),
-      promise: (state) => discard(state, key),
+      promise: (state) => discard(state, key, this.#isOpen && !this.#world.isServer),
       isWrite: true,
     }
   }
@@ -1258,8 +1352,14 @@ function fingerprint(state: State): string {
     [...fates],
     [...known],
     [...poisoned],
+    [...state.aged],
+    [...state.moved],
     isDoomed,
   ])
+}
+
+function kindOf(name: string): Kind {
+  return kinds.find((kind) => kind.name === name) as Kind
 }
 
 function idOf({ name }: Kind, number: number): string {

@@ -64,6 +64,13 @@ export type Action =
   | { do: 'move'; on: number; way: 'give' | 'take' | 'swap' | 'share'; saves: 'one' | 'two' }
   | { do: 'remove'; on: number; from: 'load' | 'kept' | 'parent'; entity: number; how: Save['how'] }
   | { do: 'softRemove' | 'recover'; on: number; entity: number }
+  | {
+      do: 'family'
+      on: number
+      edit: 'push' | 'change' | 'drop' | 'cover'
+      value: Value
+      file: number
+    }
   | { do: 'discard'; file: number; as: 'itself' | 'record' }
   | { do: 'begin' | 'commit' | 'rollback' }
   | { do: 'janitor'; isAged: boolean }
@@ -76,6 +83,8 @@ export interface Step {
   meanwhile: { after: number; action: Action }[]
   /** 1: a session of its own, beside an open transaction. */
   by: 0 | 1
+  /** Whether the program goes on with the transaction in which the step has failed, and does not roll it back. */
+  isCaught: boolean
   /** Whether the next step begins while the clean-up in the background is still at work. */
   isHasty: boolean
 }
@@ -88,7 +97,7 @@ export interface Program {
   steps: Step[]
 }
 
-/** What a program does not use, as `kind:Columns`, `from:spread`, `value:other`, `do:raw`, `how:noListeners` or `meanwhile`. */
+/** What a program does not use, as `kind:Columns`, `from:spread`, `value:other`, `do:raw`, `how:noListeners`, `meanwhile`, `hasty`, `caught` or `by`. */
 export type Without = ReadonlySet<string>
 
 /** Alternatives by weight, the simplest first, without those that are left out. */
@@ -114,7 +123,30 @@ const few = fc.oneof(
   { weight: 1, arbitrary: fc.constant(2) },
 )
 
+/** What programs do without in which sessions meet: few kinds of steps, so that those that race come together often. */
+const beyondRaces = [
+  ...kinds
+    .filter(({ name }) => !['Json', 'Columns', 'List', 'Pair'].includes(name))
+    .map(({ name }) => `kind:${name}`),
+  ...['record', 'discarded', 'promise', 'foreign', 'plainObject', 'pending'].map((name) => `value:${name}`),
+  ...['plain', 'preload', 'merge', 'spread', 'assign', 'createCopy', 'create', 'parent'].map(
+    (name) => `from:${name}`,
+  ),
+  ...['statement', 'raw', 'soft', 'discard', 'settle', 'family'].map((name) => `do:${name}`),
+  'title:taken',
+  'way:swap',
+  'way:share',
+]
+
 export function programs(without: Without, isServer: boolean): fc.Arbitrary<Program> {
+  return fc.oneof(
+    { withCrossShrink: true },
+    { weight: 3, arbitrary: programsOf(without, isServer, 1) },
+    { weight: 1, arbitrary: programsOf(new Set([...without, ...beyondRaces]), isServer, 10) },
+  )
+}
+
+function programsOf(without: Without, isServer: boolean, meetings: number): fc.Arbitrary<Program> {
   const value = pick<Value>(
     'value',
     {
@@ -226,6 +258,16 @@ export function programs(without: Without, isServer: boolean): fc.Arbitrary<Prog
       }),
     ],
     soft: [0.5, fc.record({ do: pick('do', { softRemove: 1, recover: 1 }, without), on, entity: few })],
+    family: [
+      2,
+      fc.record({
+        do: fc.constant('family' as const),
+        on,
+        edit: pick('edit', { push: 4, change: 2, drop: 1, cover: 1 }, without),
+        value,
+        file: few,
+      }),
+    ],
     discard: [
       2,
       fc.record({
@@ -251,13 +293,13 @@ export function programs(without: Without, isServer: boolean): fc.Arbitrary<Prog
           return { weight: Math.ceil(weight * 4 * (factors[name] ?? 1)), arbitrary }
         }),
     )
-  const rarely = (axis: string) =>
+  const rarely = (axis: string, weight = 1) =>
     without.has(axis)
       ? fc.constant(false)
       : fc.oneof(
           { withCrossShrink: true },
           { weight: 9, arbitrary: fc.constant(false) },
-          { weight: 1, arbitrary: fc.constant(true) },
+          { weight, arbitrary: fc.constant(true) },
         )
   const by = fc.constantFrom<(0 | 1)[]>(
     ...(isServer && !without.has('by') ? ([0, 0, 1] as const) : [0 as const]),
@@ -266,6 +308,7 @@ export function programs(without: Without, isServer: boolean): fc.Arbitrary<Prog
     action: among('alone', Object.keys(actions)),
     meanwhile: fc.constant([]),
     by,
+    isCaught: rarely('caught', 3),
     isHasty: rarely('hasty'),
   })
   const met: fc.Arbitrary<Step> = fc.record({
@@ -292,11 +335,16 @@ export function programs(without: Without, isServer: boolean): fc.Arbitrary<Prog
       { minLength: 1, maxLength: 3 },
     ),
     by,
+    isCaught: rarely('caught', 3),
     isHasty: fc.constant(false),
   })
   const step = without.has('meanwhile')
     ? alone
-    : fc.oneof({ withCrossShrink: true }, { weight: 5, arbitrary: alone }, { weight: 1, arbitrary: met })
+    : fc.oneof(
+        { withCrossShrink: true },
+        { weight: 5, arbitrary: alone },
+        { weight: meetings, arbitrary: met },
+      )
   const kind = fc.oneof(
     { withCrossShrink: true },
     ...kinds.filter(({ name }) => !without.has(`kind:${name}`)).map(({ name }) => fc.constant(name)),

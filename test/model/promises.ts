@@ -35,7 +35,7 @@ export interface Branch {
  * - `unsaved`: an upload that waits for its row, and is there.
  * - `offered`: an upload whose statement failed; it may be there.
  * - `going`: is being deleted, or will be by the clean-up in the background.
- * - `due`: a trigger has written its entry; the next janitor deletes it.
+ * - `due`: its entry waits for a janitor; it may be deleted before, unless objects are retained for a while.
  * - `leaked`: let go by a statement that nothing watches, as documented; `reconcile` deletes it.
  * - `gone`: is not there.
  */
@@ -47,6 +47,10 @@ export type Release = 'seen' | 'bulk'
 export interface Rules {
   hasJournal: boolean
   hasTriggers: boolean
+  /** Whether objects stay a while after rows have let them go. */
+  isRetaining: boolean
+  /** Whether a transaction goes on seeing what there was when it began, as on MySQL and MariaDB. */
+  hasSnapshots: boolean
   /** Whether a statement that fails ends the transaction, as on PostgreSQL. */
   isDoomedByFailure: boolean
 }
@@ -86,6 +90,10 @@ export class State {
   known = new Map<number, Known>()
   /** Objects that were discarded while a transaction that is still open refers to them: it cannot commit. */
   poisoned = new Set<string>()
+  /** Objects whose entries have waited for all that they wait for. */
+  aged = new Set<string>()
+  /** Rows that other sessions have changed while the transaction was open. */
+  moved = new Set<string>()
   /** Whether a statement has failed, after which PostgreSQL takes no other one until the transaction, or savepoint, ends. */
   isDoomed = false
 
@@ -100,6 +108,8 @@ export class State {
     copy.fates = new Map(this.fates)
     copy.known = new Map(this.known)
     copy.poisoned = new Set(this.poisoned)
+    copy.moved = new Set(this.moved)
+    copy.aged = new Set(this.aged)
     copy.isDoomed = this.isDoomed
     return copy
   }
@@ -189,6 +199,7 @@ export class State {
       }
     }
     for (const [key, release] of level.released) this.#letGo(key, release)
+    this.moved.clear()
   }
 
   /** What the rollback of the transaction, or to a savepoint, does. */
@@ -206,13 +217,18 @@ export class State {
         this.fates.set(key, 'offered')
       } else if (!this.isReferred(key) && isUpload(this.fates.get(key))) this.fates.set(key, 'going')
     }
-    if (parent === undefined) this.poisoned.clear()
+    if (parent === undefined) {
+      this.poisoned.clear()
+      this.moved.clear()
+    }
   }
 
   #letGo(key: string, release: Release): void {
     if (this.isReferred(key) || this.fates.get(key) === 'gone') return
-    const { hasTriggers } = this.rules
-    this.fates.set(key, release === 'seen' ? 'going' : hasTriggers ? 'due' : 'leaked')
+    const { hasTriggers, isRetaining } = this.rules
+    this.aged.delete(key)
+    if (release === 'bulk' && !hasTriggers) this.fates.set(key, 'leaked')
+    else this.fates.set(key, isRetaining || hasTriggers ? 'due' : 'going')
   }
 }
 
@@ -239,6 +255,8 @@ export interface Write {
   files: Readonly<Record<string, Files | undefined>>
   /** Which instance says so, where one does: what it had when loaded counts. */
   instance?: number
+  /** Of which instance it is a copy, which may be known by its files. */
+  copyOf?: number | undefined
   /** Fields that are lists. */
   lists: readonly string[]
   /** Fields that a row cannot do without. */
@@ -282,7 +300,7 @@ export function write(state: State, writes: readonly Write[], present: ReadonlyS
     let isMerged = false
     for (const [field, given] of Object.entries(one.files)) {
       const had = row?.files[field] ?? []
-      const known = one.instance === undefined ? undefined : state.known.get(one.instance)
+      const known = one.instance === undefined ? undefined : state.known.get(one.copyOf ?? one.instance)
       const result = row === undefined ? { files: given ?? [] } : change(had, given, known, field, one)
       if ('refused' in result) {
         refusals.add('file-changed')
@@ -313,6 +331,7 @@ export function write(state: State, writes: readonly Write[], present: ReadonlyS
   const branches = failures(state, writes, refusals)
   if (isCertain.refusal) return branches
   next.offer(attached)
+  for (const key of attached) next.aged.delete(key)
   next.offer(keysOf(writes)) // What an UPDATE that finds no row was given.
   if (next.levels.length === 0) {
     for (const key of keysOf(writes)) {
@@ -321,7 +340,11 @@ export function write(state: State, writes: readonly Write[], present: ReadonlyS
   }
   next.release(released.keys(), 'seen')
   for (const [key, release] of released) if (release === 'bulk') next.release([key], 'bulk')
-  return [{ outcome: 'ok', state: next }, ...branches]
+  const done: Branch[] = [{ outcome: 'ok', state: next }]
+  const isStale = state.rules.hasSnapshots && state.levels.length > 0
+  // TypeORM writes nothing where the row, as it was when the transaction began, has it already.
+  if (isStale && writes.some(({ row }) => state.moved.has(row))) done.push(...failures(state, writes, ['ok']))
+  return [...done, ...branches]
 }
 
 /** What a field has after a statement, and whether the statement may or must be refused instead. */
@@ -389,23 +412,37 @@ export function failures(state: State, writes: readonly Write[], outcomes: Itera
 /** `remove()`, `delete()`, `clear()`. */
 export function remove(state: State, rows: readonly string[], release: Release): Branch[] {
   const next = state.clone()
-  const released: string[] = []
-  for (const id of rows) {
+  const released = new Map<string, Release>()
+  const take = (id: string, how: Release) => {
     const row = next.row(id)
-    if (row === undefined) continue
-    released.push(...Object.values(row.files).flat())
+    if (row === undefined) return
+    for (const key of Object.values(row.files).flat()) released.set(key, worse(released.get(key), how))
     next.setRow(id, null)
   }
-  next.release(released, release)
+  for (const id of rows) {
+    if (next.row(id) === undefined) continue
+    // The database removes the pictures of an album.
+    for (const child of next.view().keys()) if (isPictureOf(child, id)) take(child, 'bulk')
+    take(id, release)
+  }
+  for (const [key, how] of released) next.release([key], how)
   return [{ outcome: 'ok', state: next }]
 }
 
-/** `file.discard()`. */
-export function discard(state: State, key: string): Branch[] {
+/**
+ * `file.discard()`.
+ *
+ * @param isBlind that the transaction which is open is on the only connection: what is committed cannot be seen.
+ */
+export function discard(state: State, key: string, isBlind: boolean): Branch[] {
   if (state.isCommitted(key)) return [{ outcome: 'file-saved', state }]
+  const isFresh = state.fates.get(key) === 'unsaved'
   const next = state.clone()
   next.fates.set(key, 'gone')
-  if (!state.isReferred(key)) return [{ outcome: 'ok', state: next }]
+  if (!state.isReferred(key)) {
+    const refusal: Branch[] = isBlind && !isFresh ? [{ outcome: 'file-saved', state }] : []
+    return [{ outcome: 'ok', state: next }, ...refusal]
+  }
   next.poisoned.add(key)
   return [
     { outcome: 'file-saved', state },
@@ -447,8 +484,11 @@ export function beside(state: State, promise: (committed: State) => Branch[]): B
   const { levels, isDoomed } = committed
   committed.levels = []
   committed.isDoomed = false
-  return promise(committed).map(({ outcome, state }) => {
-    const next = state.clone()
+  return promise(committed).map(({ outcome, state: done }) => {
+    const next = done.clone()
+    for (const id of new Set([...state.committed.keys(), ...next.committed.keys()])) {
+      if (state.committed.get(id) !== next.committed.get(id)) next.moved.add(id)
+    }
     next.levels = levels.map((level) => level.clone())
     next.isDoomed = isDoomed
     return { outcome, state: next }
@@ -471,13 +511,13 @@ export function settle(state: State): State {
   return next
 }
 
-/** A janitor that finds all entries due of what rows have let go, and of these uploads. */
-export function clean(state: State, aged: ReadonlySet<string>): State {
+/** A janitor works on the entries that are due. */
+export function clean(state: State): State {
   const next = state.clone()
   for (const [key, fate] of next.fates) {
     if (next.isReferred(key)) continue
-    if (fate === 'due') next.fates.set(key, 'gone')
-    if (aged.has(key) && (fate === 'unsaved' || fate === 'offered')) next.fates.set(key, 'gone')
+    if (fate === 'due' && (next.aged.has(key) || !next.rules.isRetaining)) next.fates.set(key, 'gone')
+    if (next.aged.has(key) && (fate === 'unsaved' || fate === 'offered')) next.fates.set(key, 'gone')
   }
   return next
 }
@@ -490,6 +530,13 @@ export function reconciled(state: State): State {
     if (fate === 'leaked' || !next.rules.hasJournal) next.fates.set(key, 'gone')
   }
   return next
+}
+
+/** The pictures of album 1 are 11, 12, … */
+export function isPictureOf(picture: string, album: string): boolean {
+  return (
+    album.startsWith('Album ') && new RegExp(`^Picture ${album.slice('Album '.length)}\\d$`).test(picture)
+  )
 }
 
 export function tableOf(id: string): string {

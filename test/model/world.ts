@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { CreateBucketCommand, HeadBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import {
   DataSource,
   type DataSourceOptions,
@@ -25,7 +26,8 @@ import { dataSourceOptions, readServers, s3ClientConfig } from '../support/serve
 import { EarlySubscriber, type Kind, kinds, LateSubscriber, modelEntities } from './entities.ts'
 import type { Files, Row } from './promises.ts'
 
-export type Setting = 'bare' | 'journal' | 'triggers'
+/** Without a journal; with one; with one and triggers; with one and objects that stay a while after their row. */
+export type Setting = 'bare' | 'journal' | 'triggers' | 'retained'
 
 /** A row of another database, whose file may not come into this one. */
 @Entity()
@@ -60,7 +62,7 @@ export class ModelWorld {
   }
 
   static async start(setting: Setting): Promise<ModelWorld> {
-    const storage = newStorage()
+    const storage = await newStorage()
     let world: ModelWorld | undefined
     const point = async (statement?: string) => {
       const open = world?.onPoint
@@ -81,6 +83,7 @@ export class ModelWorld {
       subscribers: [
         EarlySubscriber,
         S3FileSubscriber.with({
+          ...(setting === 'retained' ? { deleteAfterSeconds: 3600 } : {}),
           onCleanupError: (error) => world?.cleanupErrors.push(error),
         }),
         LateSubscriber,
@@ -149,10 +152,10 @@ export class ModelWorld {
 
   /** Uploads a few bytes, which are the key's own. */
   async upload(): Promise<S3File> {
-    const key = `${this.#program}-f${++this.#uploads}`
-    return uploadFromStream(Buffer.from(key), {
-      key: () => key,
-      name: key,
+    const name = `${this.#program}-f${++this.#uploads}`
+    return uploadFromStream(Buffer.from(name), {
+      key: () => name,
+      name,
       contentType: 'text/plain',
       ...(this.hasJournal ? { journal: fileJournal(this.dataSource) } : {}),
     })
@@ -210,7 +213,7 @@ export class ModelWorld {
     const { driver } = this.dataSource
     const [primary] = metadata.primaryColumns as [EntityMetadata['primaryColumns'][number]]
     const literal = (number: number) => {
-      const value = driver.preparePersistentValue(kind.id?.(number), primary)
+      const value = driver.preparePersistentValue(kind.id(number), primary)
       return typeof value === 'number' ? String(value) : `'${value}'`
     }
     const columns = metadata.columns
@@ -275,14 +278,15 @@ export class ModelWorld {
 }
 
 /** The store that the environment names, or memory. */
-function newStorage(): FileStorage {
+async function newStorage(): Promise<FileStorage> {
   const servers = process.env.S3_ENDPOINT === undefined ? undefined : readServers(process.env)
   if (servers === undefined) return new MemoryStorage()
-  return new S3Storage({
-    bucket: servers.s3.bucket,
-    keyPrefix: `model-${randomBytes(6).toString('hex')}/`,
-    clientConfig: s3ClientConfig(servers.s3, servers.s3.endpoint),
-  })
+  const { bucket, endpoint } = servers.s3
+  const client = new S3Client(s3ClientConfig(servers.s3, endpoint))
+  await client
+    .send(new HeadBucketCommand({ Bucket: bucket }))
+    .catch(() => client.send(new CreateBucketCommand({ Bucket: bucket })))
+  return new S3Storage({ bucket, keyPrefix: `model-${randomBytes(6).toString('hex')}/`, client })
 }
 
 /** The database that the environment names, whose statements do not wait for others', or SQLite in memory. */
@@ -353,7 +357,7 @@ export function shortKey(key: string): string {
 
 /** The number of a row, by its key in the database. */
 function numberOf(id: unknown): number {
-  return Number(/\d(?=Z?$)/.exec(String(id))?.[0])
+  return Number(/(\d+)Z?$/.exec(String(id))?.[1])
 }
 
 function earlier(time: string): string {
