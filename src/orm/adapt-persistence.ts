@@ -30,16 +30,16 @@ import { TransactionFiles } from './transaction-files.js'
 import { warnOfBulkWrite } from './warn-of-bulk-write.js'
 
 /*
- * What TypeORM (1.0 to 1.1) has no event for. Its events come while listeners of others still run, not at all with
- * `listeners: false`, and say nothing of the rows of a query builder; and a `save()` compares an entity with the row as
- * it is now, not as it was loaded (https://github.com/typeorm/typeorm/issues/9579). So the two places that all writes
- * pass learn of files: the executor of `save()` and `remove()`, and `execute()` of the query builders.
+ * TypeORM (1.0 to 1.1) has no event that would do. Its events come while the listeners of others still run, not at all
+ * with `listeners: false`, and say nothing of the rows of a query builder; and `save()` compares an entity with the row as
+ * it is now, not as it was loaded. So the two places that all writes pass learn of files: the executor of `save()` and
+ * `remove()`, and `execute()` of the query builders.
  */
 
 const isAdapted = Symbol.for('typeorm-s3-file.adapted')
 
-/** Set while TypeORM's executor runs its own statements: these are known already. */
-const insideExecutor = new AsyncLocalStorage<true>()
+/** Whether TypeORM's executor runs its own statements: these are known already. */
+const insideExecutor = new AsyncLocalStorage<boolean>()
 
 /** The parts of TypeORM's executor that are used here. */
 interface Executor {
@@ -52,6 +52,9 @@ interface Executor {
   recoverSubjects: Subject[]
   execute: () => Promise<void>
   executeInsertOperations: () => Promise<void>
+  executeUpdateOperations: () => Promise<void>
+  executeRemoveOperations: () => Promise<void>
+  executeSoftRemoveOperations: () => Promise<void>
   executeRecoverOperations: () => Promise<void>
   updateSpecialColumnsInPersistedEntities: () => void
 }
@@ -80,6 +83,9 @@ function assertKnown(executor: Executor): void {
     computer.computeDiffColumns,
     executor.execute,
     executor.executeInsertOperations,
+    executor.executeUpdateOperations,
+    executor.executeRemoveOperations,
+    executor.executeSoftRemoveOperations,
     executor.executeRecoverOperations,
     executor.updateSpecialColumnsInPersistedEntities,
   ]
@@ -120,13 +126,14 @@ function adaptExecutor(executor: Executor): void {
     if (!hasLifecycle(queryRunner.dataSource) || !this.allSubjects.some(hasFiles)) return execute.call(this)
     changesOf.set(this, { changes: new FileChanges(queryRunner), updates: [] })
     // `save(…, { transaction: false })` too: an object and its row change together, or not at all.
-    return inTransaction(queryRunner, () => insideExecutor.exit(() => execute.call(this)))
+    return inTransaction(queryRunner, () => insideExecutor.run(false, () => execute.call(this)))
   }
 
   // The first of its statements, after all that other listeners and subscribers have set.
   executor.executeInsertOperations = async function () {
     const own = changesOf.get(this)
-    if (own !== undefined) await lookAhead(this, own)
+    if (own === undefined) return executeInsertOperations.call(this)
+    await lookAhead(this, own)
     await insideExecutor.run(true, () => executeInsertOperations.call(this))
   }
   for (const name of [
@@ -134,19 +141,22 @@ function adaptExecutor(executor: Executor): void {
     'executeRemoveOperations',
     'executeSoftRemoveOperations',
   ] as const) {
-    const methods = executor as unknown as Record<typeof name, () => Promise<void>>
-    const method = methods[name]
-    methods[name] = function () {
-      return insideExecutor.run(true, () => method.call(this))
+    const operations = executor[name]
+    executor[name] = function () {
+      const isOurs = changesOf.has(this)
+      return isOurs ? insideExecutor.run(true, () => operations.call(this)) : operations.call(this)
     }
   }
   // The last of them.
   executor.executeRecoverOperations = async function () {
+    const own = changesOf.get(this)
+    if (own === undefined) return executeRecoverOperations.call(this)
     await insideExecutor.run(true, () => executeRecoverOperations.call(this))
-    await changesOf.get(this)?.changes.record()
+    await own.changes.record()
   }
 
-  // TypeORM sets null where an entity has nothing: a column that was not loaded would be cleared by the next `save()`.
+  // TypeORM sets null where an entity has nothing (https://github.com/typeorm/typeorm/issues/9579): the next `save()`
+  // would clear a column that was never loaded.
   executor.updateSpecialColumnsInPersistedEntities = function () {
     const written = [...this.updateSubjects, ...this.softRemoveSubjects, ...this.recoverSubjects]
     const missing = written.flatMap(({ metadata, entity }) =>
@@ -194,14 +204,15 @@ function updateOf(subject: Subject): RowUpdate[] {
 }
 
 function rememberWritten(executor: Executor, { updates }: ExecutorChanges): void {
-  const files = TransactionFiles.of(executor.queryRunner)
+  const keep = (entity: ObjectLiteral) =>
+    TransactionFiles.of(executor.queryRunner).onForget(keepLoaded(entity))
   for (const { metadata, entity } of executor.insertSubjects) {
     if (entity === undefined || fileColumnsOf(metadata).length === 0) continue
-    files.onForget(keepLoaded(entity))
+    keep(entity)
     noteLoaded(metadata, entity)
   }
   for (const { metadata, entity, columns } of updates) {
-    files.onForget(keepLoaded(entity))
+    keep(entity)
     noteSaved(metadata, entity, columns)
   }
 }

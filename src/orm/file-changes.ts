@@ -122,6 +122,10 @@ export class FileChanges {
     const files = [...this.#attached.values()].map(({ file }) => file)
     for (const file of files) this.#assertOurs(file)
     const others = files.filter((file) => isUsedElsewhere(file) && !this.#held.has(refId(file)))
+    const { seen } = await this.#ownEntries()
+    if (seen.length > 0 && !isWritten) {
+      others.push(...((await this.#journal?.lockOwn(this.#runner.manager, seen)) ?? []))
+    }
     this.#found = await holdObjects(this.#runner, others, isWritten)
   }
 
@@ -160,18 +164,34 @@ export class FileChanges {
 
   async #write(released: ObjectRef[]): Promise<void> {
     if (this.#journal === undefined) return
-    const own: AttachedEntry[] = []
-    const seen = new Set<string>()
-    for (const [ref, { file, tables }] of this.#attached) {
-      if (await this.#areSeenByTriggers(tables)) seen.add(ref)
-      const id = uploadStateOf(file)?.entry?.id
-      if (id !== undefined && !seen.has(ref)) own.push({ id, file })
-    }
+    const { own } = await this.#ownEntries()
+    const isSeen = new Set((await this.#seenOf(this.#found)).map(({ id }) => id))
     const { manager } = this.#runner
-    const entries = this.#found.filter(({ file }) => !seen.has(refId(file)))
+    const entries = this.#found.filter(({ id }) => !isSeen.has(id))
     const missing = await this.#journal.record(manager, own, entries, released)
     const found = await holdObjects(this.#runner, missing, true)
     if (found.length > 0) await this.#journal.record(manager, [], found, [])
+  }
+
+  /** The entries of uploads of this process: those that triggers delete, and those that they do not. */
+  async #ownEntries(): Promise<{ own: AttachedEntry[]; seen: AttachedEntry[] }> {
+    const entries: AttachedEntry[] = []
+    for (const { file } of this.#attached.values()) {
+      const id = uploadStateOf(file)?.entry?.id
+      if (id !== undefined) entries.push({ id, file })
+    }
+    const seen = await this.#seenOf(entries)
+    return { own: entries.filter((entry) => !seen.includes(entry)), seen }
+  }
+
+  /** The entries of files that come into tables with triggers. */
+  async #seenOf(entries: readonly AttachedEntry[]): Promise<AttachedEntry[]> {
+    const seen: AttachedEntry[] = []
+    for (const entry of entries) {
+      const tables = this.#attached.get(refId(entry.file))?.tables ?? []
+      if (await this.#areSeenByTriggers(tables)) seen.push(entry)
+    }
+    return seen
   }
 
   #update(row: RowUpdate, locked: LockedRow | null | undefined): void {

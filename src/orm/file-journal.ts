@@ -159,21 +159,44 @@ export class FileJournal implements UploadLedger {
     const missing: S3File[] = []
     for (const some of batchesOf(own, rowsPerStatement)) {
       const open = { id: In(some.map(({ id }) => id)), ...openUpload }
-      if ((await this.statements.delete(manager, open)) < some.length)
-        missing.push(...(await this.#missing(manager, some)))
+      if ((await this.statements.delete(manager, open)) === some.length) continue
+      const { gone } = await this.#look(manager, some) // Those that were deleted just now are among them.
+      if (gone.length < some.length) throw fileGone(some[0]?.file as S3File)
+      missing.push(...gone)
     }
     const entries = released.map((ref) => newEntry('release', ref, { dueInSeconds: deleteAfterSeconds }))
     for (const some of batchesOf(entries, rowsPerStatement)) await this.statements.insert(manager, some)
     return missing
   }
 
-  /** The uploads whose entry is gone. */
-  async #missing(manager: EntityManager, some: readonly AttachedEntry[]): Promise<S3File[]> {
-    const left = await this.#find(manager, { id: In(some.map(({ id }) => id)) }, true)
-    for (const { id, file } of some) {
-      if (left.some((entry) => entry.id === id && refId(entry) === refId(file))) throw fileGone(file)
+  /**
+   * Locks the entries of uploads of this process until the transaction ends, where triggers delete them.
+   *
+   * @returns the uploads whose entry is not there any more, as `record()` does.
+   * @throws UploadError `file-gone` for a file whose object a janitor has taken.
+   */
+  async lockOwn(manager: EntityManager, own: readonly AttachedEntry[]): Promise<S3File[]> {
+    const missing: S3File[] = []
+    for (const some of batchesOf(own, rowsPerStatement)) {
+      const { open, gone } = await this.#look(manager, some)
+      missing.push(...gone)
+      if (open.length + gone.length < some.length) throw fileGone(some[0]?.file as S3File)
     }
-    return some.map(({ file }) => file)
+    return missing
+  }
+
+  /** Which uploads still have their entry, open, and which have none; a janitor has those of the others. */
+  async #look(
+    manager: EntityManager,
+    some: readonly AttachedEntry[],
+  ): Promise<{ open: S3File[]; gone: S3File[] }> {
+    const left = await this.#find(manager, { id: In(some.map(({ id }) => id)) }, true)
+    const entryOf = ({ id, file }: AttachedEntry) =>
+      left.find((entry) => entry.id === id && refId(entry) === refId(file))
+    return {
+      open: some.filter((own) => entryOf(own)?.claimedUntil === null).map(({ file }) => file),
+      gone: some.filter((own) => entryOf(own) === undefined).map(({ file }) => file),
+    }
   }
 
   /**

@@ -4,6 +4,7 @@ import { isUnreadable, type S3File } from '../core/s3-file.js'
 import { sharedState } from '../core/shared-state.js'
 import { type FileColumn, fileColumnsOf, filesIn, filesOf } from './file-columns.js'
 import { rowId } from './row-id.js'
+import { isSameDatabase } from './same-database.js'
 
 /** What the file properties of an entity held when they were the same as the row's: as loaded, or as last saved. */
 interface LoadedRow {
@@ -95,16 +96,36 @@ function remember(row: LoadedRow): void {
 
 function loadedRowOf(metadata: EntityMetadata, entity: ObjectLiteral): LoadedRow | undefined {
   const own = loaded.byEntity.get(entity)
-  if (own !== undefined) return own
+  if (own !== undefined && isOf(metadata, own)) return own
   const id = rowId(metadata, entity)
   if (id === undefined) return undefined
   for (const column of fileColumnsOf(metadata)) {
     for (const file of filesOf(column, entity) ?? []) {
       const source = loaded.byFile.get(file)
-      if (source !== undefined && rowId(source.metadata, source.entity) === id) return source
+      if (source === undefined || !isOf(metadata, source) || !isCopy(metadata, entity, source)) continue
+      if (rowId(metadata, source.entity) === id) return source
     }
   }
   return undefined
+}
+
+/** Whether a row is of the database that is written to. */
+function isOf({ dataSource }: EntityMetadata, { metadata }: LoadedRow): boolean {
+  return isSameDatabase(dataSource, metadata.dataSource)
+}
+
+/**
+ * Whether an object has all that an entity was loaded with, and that entity has not been saved since: `{ id, file }` with
+ * a file that the row once had is an instruction to bring it back.
+ */
+function isCopy(metadata: EntityMetadata, entity: ObjectLiteral, source: LoadedRow): boolean {
+  if (loaded.byEntity.get(source.entity) !== source) return false
+  return metadata.columns.every(
+    (column) =>
+      column.isVirtual ||
+      column.getEntityValue(source.entity) === undefined ||
+      column.getEntityValue(entity) !== undefined,
+  )
 }
 
 /** A list may be changed in place. */

@@ -5,27 +5,32 @@ import {
   ListMultipartUploadsCommand,
   ListObjectsV2Command,
 } from '@aws-sdk/client-s3'
-import { schema } from './world.mjs'
 
-const columns = (table, name) =>
-  `SELECT '${table}.${name} of row ' || id, "${name}Key", "${name}Size", "${name}Checksum" FROM ${schema}.${table} ` +
-  `WHERE "${name}Key" IS NOT NULL`
-const record = (table, name) =>
-  `SELECT '${table}.${name} of row ' || id, record ->> 'key', (record ->> 'size')::bigint, record ->> 'checksum' ` +
-  `FROM (SELECT id, ${name}::jsonb AS record FROM ${schema}.${table}) AS rows WHERE record ->> 'key' IS NOT NULL`
-const list = (table, name) =>
-  `SELECT '${table}.${name} of row ' || id, record ->> 'key', (record ->> 'size')::bigint, record ->> 'checksum' ` +
-  `FROM ${schema}.${table}, jsonb_array_elements(COALESCE(${name}, '[]')) AS record`
-const keyAlone = (table, name) =>
-  `SELECT '${table}.${name} of row ' || id, ${name}, NULL, NULL FROM ${schema}.${table} WHERE ${name} IS NOT NULL`
+/** What a row refers to, read without the help of what is under test. */
+const referencesIn = {
+  paper: ({ id, file, path, pages }) => [
+    recordAt(`paper.file of row ${id}`, jsonOf(file)),
+    { place: `paper.path of row ${id}`, key: path, size: null },
+    ...(jsonOf(pages) ?? []).map((page) => recordAt(`paper.pages of row ${id}`, page)),
+  ],
+  picture: ({ id, fileKey, fileSize, fileChecksum, thumbnail }) => [
+    { place: `picture.file of row ${id}`, key: fileKey, size: sizeOf(fileSize), checksum: fileChecksum },
+    recordAt(`picture.thumbnail of row ${id}`, jsonOf(thumbnail)),
+  ],
+}
 
-const references = `SELECT * FROM (${[
-  columns('picture', 'file'),
-  record('picture', 'thumbnail'),
-  record('paper', 'file'),
-  keyAlone('paper', 'path'),
-  list('paper', 'pages'),
-].join(' UNION ALL ')}) AS reference(place, key, size, checksum)`
+function recordAt(place, record) {
+  return { place, key: record?.key ?? null, size: sizeOf(record?.size ?? null), checksum: record?.checksum }
+}
+
+/** Some drivers give JSON as text, and a bigint. */
+function jsonOf(value) {
+  return typeof value === 'string' ? JSON.parse(value) : value
+}
+
+function sizeOf(value) {
+  return value === null ? null : Number(value)
+}
 
 /** Looks at the database and the bucket with clients of its own, and with nothing of what is under test. */
 export class Checks {
@@ -75,19 +80,33 @@ export class Checks {
 
   /** What rows and journal say of a key. */
   async evidence(key) {
-    const { rows } = await this.#database.query(`${references} WHERE key = $1`, [key])
-    const entries = await this.#database.query(`SELECT * FROM ${schema}.file_journal WHERE key = $1`, [key])
-    return { rows, entries: entries.rows }
+    const [rows, entries] = await Promise.all([this.#references(), this.#entries()])
+    return {
+      rows: rows.filter((row) => row.key === key),
+      entries: entries.filter((entry) => entry.key === key),
+    }
   }
 
   async #look() {
     const [rows, entries, objects, uploads] = await Promise.all([
-      this.#database.query(references),
-      this.#database.query(`SELECT key FROM ${schema}.file_journal`),
+      this.#references(),
+      this.#entries(),
       this.#listObjects(),
       this.#listUploads(),
     ])
-    return { rows: rows.rows, named: new Set(entries.rows.map(({ key }) => key)), objects, uploads }
+    return { rows, named: new Set(entries.map(({ key }) => key)), objects, uploads }
+  }
+
+  async #references() {
+    const found = []
+    for (const [table, referencesOf] of Object.entries(referencesIn)) {
+      found.push(...(await this.#database.query(`SELECT * FROM ${table}`)).flatMap(referencesOf))
+    }
+    return found.filter(({ key }) => key !== null)
+  }
+
+  #entries() {
+    return this.#database.query('SELECT * FROM file_journal')
   }
 
   async #listObjects() {
@@ -120,7 +139,7 @@ export class Checks {
   async #brokenRows(rows, objects) {
     const broken = await Promise.all(
       rows.map(async ({ place, key, size, checksum }) => {
-        const what = await this.#flawOf(key, objects.get(key), size === null ? null : Number(size), checksum)
+        const what = await this.#flawOf(key, objects.get(key), size, checksum)
         return what && { key, what: `${place}: ${what}` }
       }),
     )

@@ -11,18 +11,23 @@ export class Victim {
   counts = {}
   /** Errors that an application should not have seen. */
   unexpected = []
+  /** What the database knows its connections by. */
+  sessions = []
 
-  constructor(name, env, lifecycle) {
-    this.name = name
+  /** `settings` are what worker.mjs wants to know. */
+  constructor(settings, env) {
+    this.name = settings.name
     this.#process = fork(new URL('worker.mjs', import.meta.url), {
-      env: { ...process.env, ...env, CRASH_WORKER: JSON.stringify({ name, lifecycle }) },
+      // Warnings are looked at, not printed.
+      env: { ...process.env, ...env, NODE_NO_WARNINGS: '1', CRASH_WORKER: JSON.stringify(settings) },
     })
     this.#exited = once(this.#process, 'exit')
     this.#ready = this.#said('ready')
     this.#working = this.#said('working')
-    this.#process.on('message', ({ counts, unexpected }) => {
+    this.#process.on('message', ({ counts, unexpected, sessions }) => {
       if (counts !== undefined) this.counts = counts
       if (unexpected !== undefined) this.unexpected.push(unexpected)
+      if (sessions !== undefined) this.sessions = sessions
     })
   }
 

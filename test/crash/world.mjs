@@ -4,43 +4,35 @@ import { S3Client } from '@aws-sdk/client-s3'
 import { Column, DataSource, Entity, EntitySchema, PrimaryColumn } from 'typeorm'
 import { FileJournalEntry, S3FileField, S3FileSubscriber, s3FileColumn } from '../../dist/esm/index.js'
 
-/** The tables of the crash test have a schema of their own. */
-export const schema = 'crash_test'
-
 /** Rows have one of these ids, so that transactions meet. */
 export const rowIds = { least: 1, most: 6 }
 
 /** Each way to keep files in one column. */
 export const Paper = new EntitySchema({
   name: 'paper',
-  schema,
   columns: {
     id: { type: 'int', primary: true },
-    note: { type: 'varchar', nullable: true },
+    note: { type: 'varchar', length: 100, nullable: true },
     file: s3FileColumn({ nullable: true, keyPrefix: 'paper' }),
     path: s3FileColumn({ nullable: true, layout: 'key' }),
-    pages: s3FileColumn({ nullable: true, multiple: true, column: { type: 'jsonb' } }),
+    pages: s3FileColumn({ nullable: true, multiple: true }),
   },
 })
 
 /** A class, decorated by hand, with the file in several columns. */
 export class Picture {}
 PrimaryColumn({ type: 'int' })(Picture.prototype, 'id')
-Column({ type: 'varchar', nullable: true })(Picture.prototype, 'note')
+Column({ type: 'varchar', length: 100, nullable: true })(Picture.prototype, 'note')
 S3FileField({ nullable: true, layout: 'columns', keyPrefix: 'picture' })(Picture.prototype, 'file')
 S3FileField({ nullable: true, column: { type: 'text' } })(Picture.prototype, 'thumbnail')
-Entity({ name: 'picture', schema })(Picture)
+Entity({ name: 'picture' })(Picture)
 
-export function newDataSource(url, options = {}) {
-  const { lifecycle = {}, ...others } = options
+export function newDataSource(database, name, { lifecycle = {}, ...options } = {}) {
   return new DataSource({
-    type: 'postgres',
-    url,
-    schema,
-    installExtensions: false,
+    ...database.options(name),
     entities: [Paper, Picture, FileJournalEntry],
     subscribers: [S3FileSubscriber.with(lifecycle)],
-    ...others,
+    ...options,
   })
 }
 
@@ -77,24 +69,28 @@ function impatientRetries(attempts) {
 }
 
 /**
- * Sees to it that the environment names a PostgreSQL and an S3 server: given, started before by test/servers/start,
- * or started now.
+ * Finds an S3 server and the database servers among `names`: those that the environment names (S3_ENDPOINT, POSTGRES_URL,
+ * MARIADB_URL), those that test/servers/start has started before, or those that are started now.
  *
- * @returns what stops those that were started.
+ * @returns their URLs by name, and what stops those that were started.
  */
-export function findServers() {
+export function findServers(names) {
   const { env } = process
-  if (env.DATABASE_URL !== undefined && env.S3_ENDPOINT !== undefined) return () => undefined
+  const wanted = names.filter((name) => name !== 'sqlite')
+  const urls = { postgres: env.POSTGRES_URL, mariadb: env.MARIADB_URL, sqlite: undefined }
+  if (env.S3_ENDPOINT !== undefined && wanted.every((name) => urls[name] !== undefined)) {
+    return { urls, stop: () => undefined }
+  }
   const known = '.servers/endpoints.json'
   const read = () => (existsSync(known) ? JSON.parse(readFileSync(known, 'utf8')) : {})
-  const areRunning = read().postgres !== undefined && read().versitygw !== undefined
-  if (!areRunning) run('test/servers/start', 'postgres', 'versitygw')
-  const { postgres, versitygw } = read()
-  env.DATABASE_URL = postgres
+  const needed = [...wanted, 'versitygw']
+  const areRunning = needed.every((name) => read()[name] !== undefined)
+  if (!areRunning) run('test/servers/start', ...needed)
+  const { postgres, mariadb, versitygw } = read()
   env.S3_ENDPOINT = versitygw.endpoint
   env.AWS_ACCESS_KEY_ID = versitygw.accessKeyId
   env.AWS_SECRET_ACCESS_KEY = versitygw.secretAccessKey
-  return areRunning ? () => undefined : () => run('test/servers/stop')
+  return { urls: { postgres, mariadb }, stop: areRunning ? () => undefined : () => run('test/servers/stop') }
 }
 
 function run(...command) {

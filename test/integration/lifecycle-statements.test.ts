@@ -187,7 +187,9 @@ describe.each(settingsWithJournal)('on $name', ({ database, hasJournal }) => {
       const file = await world.upload('new')
       const statements = await world.statementsOf(() => world.manager.save(Object.assign(row, { file })))
       const commit = statements.indexOf('COMMIT')
-      expect(statements.slice(0, commit).filter((statement) => /file_journal/.test(statement))).toEqual([])
+      expect(
+        statements.slice(0, commit).filter((statement) => /^[^S].*file_journal/.test(statement)),
+      ).toEqual([])
       await world.expectTruth()
       expect(await world.s3.keys()).toHaveLength(1)
     })

@@ -218,6 +218,13 @@ describe.each(settings)('on $name', ({ database, hasJournal }) => {
         const save = stranger.manager.save(Object.assign(new Class(), { title: 'x', file: row.file }))
         await expect(save).rejects.toMatchObject({ code: 'invalid-value' })
         expect(await stranger.manager.count(Class)).toBe(0)
+        // A row of the same key is another row.
+        const same = await stranger.manager.save(Object.assign(new Class(), { id: row.id, title: 'y' }))
+        for (const given of [{ ...same, file: row.file }, { id: row.id, file: row.file }, row]) {
+          await expect(stranger.manager.save(target, given as Way)).rejects.toMatchObject({
+            code: 'invalid-value',
+          })
+        }
       } finally {
         await stranger.destroy()
       }

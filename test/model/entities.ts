@@ -6,6 +6,7 @@ import {
   DeleteDateColumn,
   Entity,
   type EntitySubscriberInterface,
+  EventSubscriber,
   type InsertEvent,
   ManyToOne,
   OneToMany,
@@ -109,8 +110,12 @@ export class ModelPhoto extends ModelMedium {
   @S3FileField({ nullable: true, layout: 'columns' }) photo!: S3File | null
 }
 
+@Entity()
+@TableInheritance({ column: { type: 'varchar', length: 20, name: 'kind' } })
+export class ModelRecording extends Numbered {}
+
 @ChildEntity()
-export class ModelSong extends ModelMedium {
+export class ModelSong extends ModelRecording {
   @S3FileField({ nullable: true }) song!: S3File | null
 }
 
@@ -240,7 +245,7 @@ function takePending(entity: Pending): void {
 }
 
 function pendingSubscriber(Class: new () => Pending): new () => EntitySubscriberInterface<Pending> {
-  return class implements EntitySubscriberInterface<Pending> {
+  class PendingSubscriber implements EntitySubscriberInterface<Pending> {
     listenTo() {
       return Class
     }
@@ -251,6 +256,8 @@ function pendingSubscriber(Class: new () => Pending): new () => EntitySubscriber
       if (entity !== undefined) takePending(entity as Pending)
     }
   }
+  EventSubscriber()(PendingSubscriber)
+  return PendingSubscriber
 }
 
 export const EarlySubscriber = pendingSubscriber(ModelEarly)
@@ -323,6 +330,7 @@ export const kinds: Kind[] = [
   kind('EmbeddedColumns', ModelEmbeddedColumns, ['part.file'], { isColumns: true }),
   kind('Versioned', ModelVersioned, ['file'], { isSoft: true }),
   kind('Photo', ModelPhoto, ['cover', 'photo'], { parent: ModelMedium }),
+  kind('Song', ModelSong, ['song'], { parent: ModelRecording }),
   kind('Coded', ModelCoded, ['file'], { id: (number) => new Code(`code-${number}`), hasPlainId: false }),
   kind('Dated', ModelDated, ['file'], { id: (number) => new Date(number), hasPlainId: false }),
   kind('Binary', ModelBinary, ['file'], { id: (number) => Buffer.from([number]), hasPlainId: false }),
@@ -333,4 +341,4 @@ export const kinds: Kind[] = [
   kind('Picture', ModelPicture, ['file'], { isColumns: true }),
 ]
 
-export const modelEntities = [...kinds.map(({ target }) => target), ModelMedium, ModelSong]
+export const modelEntities = [...kinds.map(({ target }) => target), ModelMedium, ModelRecording]

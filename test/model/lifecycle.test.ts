@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { kinds } from './entities.ts'
 import { Play, Violation } from './play.ts'
 import { type Program, programs } from './program.ts'
 import { ModelWorld, type Setting } from './world.ts'
@@ -11,6 +12,11 @@ const seed = Number(env.MODEL_SEED ?? 1)
 const searches = Number(env.MODEL_SEARCHES ?? 0)
 /** What programs do without: see `programs()`. */
 const without = new Set((env.MODEL_WITHOUT ?? '').split(',').filter((axis) => axis !== ''))
+/** Kinds of rows, to look at these alone. */
+const only = env.MODEL_KINDS?.split(',')
+if (only !== undefined) {
+  for (const { name } of kinds) if (!only.includes(name)) without.add(`kind:${name}`)
+}
 const settings = (env.MODEL_SETTINGS ?? 'bare,journal,triggers').split(',') as Setting[]
 
 describe.each(settings)('random programs, %s', (setting) => {

@@ -59,8 +59,6 @@ interface Deed {
   after?: (outcome: Outcome) => void
   /** Whether it does nothing but what the promises say of rows. */
   isWrite: boolean
-  /** Whether it needs that no transaction is open on the connection. */
-  needsFree?: boolean
 }
 
 interface Observed {
@@ -87,6 +85,10 @@ export class Play {
   readonly #handles: Handle[] = []
   readonly #files: S3File[] = []
   #states: State[]
+  /** Whether another session may change which rows there are before the step is done. */
+  #isMet = false
+  /** Objects whose entries have waited for all that they wait for. */
+  #aged = new Set<string>()
   /** Entities that another session has. */
   #busy = new Set<Handle>()
   #titles = 0
@@ -180,16 +182,24 @@ export class Play {
   }
 
   async #step(step: Step): Promise<void> {
+    this.#isMet = step.meanwhile.length > 0
+    if (this.#isMet && step.action.do === 'janitor' && step.action.isAged && this.#world.hasJournal)
+      await this.#age()
     const deed = await this.#deed(step.action)
-    if (deed === undefined) {
-      return
-    }
+    if (deed === undefined) return
     const isAlone = this.#isOpen && !this.#world.isServer
-    const other = step.meanwhile !== null && !isAlone ? await this.#deed(step.meanwhile.action) : undefined
-    if (other === undefined) await this.#do(deed)
-    else await this.#doBoth(deed, other, step.meanwhile?.after ?? 0)
+    const others = step.meanwhile.filter(({ action }) => !isAlone && !this.#isMisuse(step, action))
+    if (others.length === 0) await this.#do(deed)
+    else await this.#doAmong(deed, others)
     if (!step.isHasty) await this.#settle()
     await this.#check()
+  }
+
+  /** Without a journal, `reconcile` cannot know of what is about to come into a row: that is what its minimal age is for. */
+  #isMisuse({ action }: Step, other: Action): boolean {
+    if (this.#world.hasJournal) return false
+    if (other.do === 'reconcile') return true
+    return action.do === 'reconcile' && 'value' in other && other.value !== 'same' && other.value !== 'clear'
   }
 
   async #do(deed: Deed): Promise<void> {
@@ -206,50 +216,64 @@ export class Play {
     deed.after?.(outcome)
   }
 
-  /** Another session's step comes between two statements, or requests, of this one's. */
-  async #doBoth(deed: Deed, other: Deed, after: number): Promise<void> {
+  /** Steps of other sessions come between two statements, or requests, of this one's. */
+  async #doAmong(deed: Deed, others: Step['meanwhile']): Promise<void> {
+    // A day goes by before, not while, a step is under way.
+    if (others.some(({ action }) => action.do === 'janitor' && action.isAged)) await this.#age()
     const { objects } = await this.#observe()
-    this.operations += 2
+    const line = this.lines.length
+    const done: { deed: Deed; outcome: Outcome; text: string }[] = []
+    const waiting = [...others]
     let points = 0
-    let between: Promise<{ outcome: Outcome; text: string }> | undefined
-    this.#world.onPoint = async (isFree) => {
-      if (!isFree && !this.#world.isServer) return
-      if (points++ < after || between !== undefined) return
+    const onPoint = async (isFree: boolean, statement: string | undefined) => {
+      const [next] = waiting
+      if (next === undefined || (!isFree && !this.#world.isServer)) return
+      if (statement !== undefined && !this.#world.isAbout(this.#used, statement)) return
+      if (points++ < next.after) return
+      points = 0
+      waiting.shift()
       this.#world.onPoint = undefined
-      between = attempt(other)
-      await between
+      const other = await this.#deed(next.action)
+      if (other !== undefined) {
+        const { outcome, text } = await attempt(other)
+        done.push({ deed: other, outcome, text })
+        this.lines.push(`   meanwhile, after ${next.after} points: ${other.text} → ${text}`)
+      }
+      for (const handle of this.#handles) this.#busy.add(handle)
+      this.#world.onPoint = onPoint
     }
+    this.#busy = new Set(this.#handles)
+    this.#world.onPoint = onPoint
     const first = await attempt(deed)
     this.#world.onPoint = undefined
-    const isBetween = between !== undefined
-    const second = await (between ?? attempt(other))
-    this.lines.push(
-      `${this.#number}. ${deed.text} → ${first.text}`,
-      `   ${isBetween ? `meanwhile, after ${after} points` : 'afterwards'}: ${other.text} → ${second.text}`,
-    )
-    const branches = this.#states.flatMap((state) => compose(state, deed, other, objects))
-    if (isBetween) {
+    this.#busy.clear()
+    this.operations += 1 + done.length
+    this.lines.splice(line, 0, `${this.#number}. ${deed.text} → ${first.text}`)
+    const seen = [first.outcome, ...done.map(({ outcome }) => outcome)]
+    const branches: { outcomes: Outcome[]; state: State }[] = []
+    for (let place = 0; place <= done.length; place++) {
+      const order = done.map((other) => other.deed).toSpliced(place, 0, deed)
       for (const state of this.#states) {
-        for (const { outcomes, state: next } of compose(state, other, deed, objects)) {
-          branches.push({ outcomes: outcomes.toReversed(), state: next })
+        for (const { outcomes, state: next } of compose(state, order, objects)) {
+          const [own] = outcomes.splice(place, 1) as [Outcome]
+          branches.push({ outcomes: [own, ...outcomes], state: next })
+        }
+        if (!deed.isWrite || done.length === 0) continue
+        // One may find that another one has changed which rows there are.
+        for (const failed of order) {
+          const rest = order.filter((other) => other !== failed)
+          for (const { outcomes, state: next } of compose(state, rest, objects)) {
+            outcomes.splice(order.indexOf(failed), 0, 'database')
+            const [own] = outcomes.splice(place, 1) as [Outcome]
+            branches.push({ outcomes: [own, ...outcomes], state: next })
+          }
         }
       }
     }
-    if (isBetween && deed.isWrite && other.isWrite) {
-      // One of them may find that the other one has changed which rows there are.
-      for (const state of this.#states) {
-        for (const { outcome, state: next } of other.promise(state, objects)) {
-          branches.push({ outcomes: ['database', outcome], state: next })
-        }
-        for (const { outcome, state: next } of deed.promise(state, objects)) {
-          branches.push({ outcomes: [outcome, 'database'], state: next })
-        }
-      }
-    }
-    this.#choose(branches, [first.outcome, second.outcome], `${first.text}, ${second.text}`)
+    this.#choose(branches, seen, seen.join(', '))
     deed.after?.(first.outcome)
-    other.after?.(second.outcome)
-    if (isBetween) await this.#adoptTitles()
+    for (const other of done) other.deed.after?.(other.outcome)
+    if (done.length > 0) await this.#adoptTitles()
   }
 
   /** What two sessions do to a column without a file is TypeORM's affair. */
@@ -304,6 +328,7 @@ export class Play {
   }
 
   async #finish(): Promise<void> {
+    this.#isMet = false
     while (this.#isOpen) await this.#do(await this.#end('commit'))
     await this.#settle()
     await this.#check()
@@ -391,19 +416,19 @@ export class Play {
         return this.#isOpen ? this.#end(action.do) : undefined
       case 'settle':
         return plain('settle', () => this.#settle())
-      case 'janitor':
+      case 'janitor': {
         if (!this.#world.hasJournal || (this.#isOpen && !this.#world.isServer)) return undefined
-        if (action.isAged) await this.#world.age()
+        if (action.isAged && !this.#isMet) await this.#age()
         return {
           text: action.isAged ? 'a day later, janitor' : 'janitor',
           run: async () => {
             const report = await new FileJanitor(this.#world.dataSource).runOnce()
             if (report.failed > 0) throw new Error(`the janitor failed on ${report.failed}`)
           },
-          promise: (state) => [{ outcome: 'ok', state: clean(state, action.isAged) }],
+          promise: (state) => [{ outcome: 'ok', state: clean(state, this.#aged) }],
           isWrite: false,
-          needsFree: true,
         }
+      }
       case 'reconcile':
         if (this.#isOpen) return undefined
         return {
@@ -416,9 +441,13 @@ export class Play {
           },
           promise: (state) => [{ outcome: 'ok', state: reconciled(state) }],
           isWrite: false,
-          needsFree: true,
         }
     }
+  }
+
+  async #age(): Promise<void> {
+    await this.#world.age()
+    this.#aged = new Set(this.#state.fates.keys())
   }
 
   async #find(kind: Kind, number: number, part: 'all' | 'title' | 'file' = 'all', isParent = false) {
@@ -465,6 +494,13 @@ export class Play {
     return handle
   }
 
+  /** A row as an instance of the class with its table, which knows nothing of the entity's own columns. */
+  #asParent(kind: Kind, parent: new () => object, number: number): Handle {
+    const handle = this.#keep(kind, number, Object.assign(new parent(), { id: kind.id?.(number) }), false)
+    this.#forget(handle)
+    return handle
+  }
+
   async #load({ on, part, through }: Action & { do: 'load' }): Promise<Deed | undefined> {
     const { kind, number } = this.#slot(on)
     const handle = await this.#find(kind, number, part, through === 'parent')
@@ -477,32 +513,36 @@ export class Play {
   }
 
   /** The entity that a step is about. */
-  async #source(action: Save): Promise<{ handle: Handle; text: string; isMade: boolean } | undefined> {
+  async #source(action: Save): Promise<{ handle: Handle; text: string } | undefined> {
     const { kind, number } = this.#slot(action.on)
     const kept = () => this.#kept(action.entity)
     switch (action.from) {
-      case 'load':
+      case 'load': {
+        const handle = await this.#find(kind, number)
+        return handle && { handle, text: `loaded e${handle.id}` }
+      }
       case 'parent': {
-        const handle = await this.#find(kind, number, 'all', action.from === 'parent')
-        const how = action.from === 'parent' && kind.parent !== undefined ? ' through its parent' : ''
-        return handle && { handle, text: `loaded${how} e${handle.id}`, isMade: false }
+        if (kind.parent === undefined || this.#state.row(idOf(kind, number)) === undefined) return undefined
+        const handle = this.#asParent(kind, kind.parent, number)
+        return { handle, text: `${kind.parent.name} e${handle.id}` }
       }
       case 'part': {
         const handle = await this.#find(kind, number, 'title')
-        return handle && { handle, text: `partially loaded e${handle.id}`, isMade: false }
+        return handle && { handle, text: `partially loaded e${handle.id}` }
       }
       case 'kept':
       case 'merge': {
         const handle = kept()
         if (handle === undefined || (action.from === 'merge' && !handle.isInstance)) return undefined
-        return { handle, text: `e${handle.id}`, isMade: false }
+        return { handle, text: `e${handle.id}` }
       }
       case 'preload': {
-        if (this.#state.row(idOf(kind, number)) === undefined) return undefined
+        // TypeORM itself takes a key that is an object for a condition.
+        if (!kind.hasPlainId || this.#state.row(idOf(kind, number)) === undefined) return undefined
         const entity = await this.#manager.preload(kind.target, { id: kind.id?.(number) } as object)
         if (entity === undefined) return undefined
         const handle = this.#keep(kind, number, entity, true)
-        return { handle, text: `preloaded e${handle.id}`, isMade: false }
+        return { handle, text: `preloaded e${handle.id}` }
       }
       case 'new':
       case 'create':
@@ -521,7 +561,6 @@ export class Play {
         return {
           handle,
           text: `${action.from === 'plain' ? 'plain' : action.from} e${handle.id}`,
-          isMade: true,
         }
       }
       case 'spread':
@@ -542,7 +581,7 @@ export class Play {
         handle.given = { ...original.given }
         handle.title = original.title
         const how = action.from === 'createCopy' ? 'create(…)' : action.from
-        return { handle, text: `${how} copy e${handle.id} of e${original.id}`, isMade: true }
+        return { handle, text: `${how} copy e${handle.id} of e${original.id}` }
       }
     }
   }
@@ -551,9 +590,9 @@ export class Play {
     const source = await this.#source(action)
     if (source === undefined) return undefined
     const { handle } = source
-    const { kind, number, entity } = handle
+    const { kind, number } = handle
     const id = idOf(kind, number)
-    const field = kind.fields[action.field % kind.fields.length] as Field
+    const field = kind.fields[action.from === 'parent' ? 0 : action.field % kind.fields.length] as Field
     const isNew = this.#state.row(id) === undefined
     let value = action.value
     const canPend = kind.hasPending && handle.isInstance && action.how !== 'noListeners'
@@ -572,24 +611,35 @@ export class Play {
     if (action.title === 'taken') title = this.#takenTitle(id)
     if (
       title === undefined &&
-      (action.title === 'new' || setting.isPending || (isNew && handle.title === undefined))
+      (action.title === 'new' || setting.isPending || ((isNew || this.#isMet) && handle.title === undefined))
     ) {
       title = this.#newTitle()
     }
-    if (handle.isRemoved) entity.id = kind.id?.(number)
+    if (handle.isRemoved) handle.entity.id = kind.id?.(number)
     handle.isRemoved = false
-    const patch: Record<string, unknown> = {}
-    if (title !== undefined) patch.title = title
-    if (setting.keys !== undefined || setting.isInvalid) {
-      if (setting.isPending) entity.pending = setting.real
-      else if (action.from === 'merge') Object.assign(patch, nested(field.path, setting.real))
-      else setValue(entity, field, setting.real)
+    const isSet = setting.keys !== undefined || setting.isInvalid
+    const patch = {
+      ...(title === undefined ? {} : { title }),
+      ...(isSet && !setting.isPending ? nested(field.path, setting.real) : {}),
     }
-    if (action.from === 'merge') {
-      this.#manager.merge(kind.target, entity, { ...patch })
-      // TypeORM merges nothing where null is given.
-      if (setting.keys !== undefined) setValue(entity, field, setting.real)
-    } else Object.assign(entity, patch)
+    if (action.from === 'create' || action.from === 'createCopy') {
+      const { part } = handle.entity as { part?: object }
+      const whole = field.path.startsWith('part.') ? { part: { ...part, file: setting.real } } : {}
+      handle.entity = this.#manager.create(kind.target, {
+        ...handle.entity,
+        ...patch,
+        ...(isSet ? whole : {}),
+      }) as never
+    } else if (action.from === 'merge' || action.from === 'preload') {
+      this.#manager.merge(kind.target, handle.entity, patch)
+      // Of null, TypeORM makes nothing in an embedded object.
+      if (isSet && setting.real === null) setValue(handle.entity, field, null)
+    } else {
+      Object.assign(handle.entity, title === undefined ? {} : { title })
+      if (isSet && !setting.isPending) setValue(handle.entity, field, setting.real)
+    }
+    const { entity } = handle
+    if (setting.isPending) entity.pending = setting.real
     if (setting.keys !== undefined) handle.given[field.path] = setting.keys
     if (title !== undefined) handle.title = title
     const wanted: Write = {
@@ -903,9 +953,10 @@ export class Play {
     const isWithin = kind.fields.length > 1
     const to = isWithin ? from : await this.#find(kind, number === 1 ? 2 : 1)
     if (to === undefined) return undefined
-    const source = kind.fields[0] as Field
-    const target = kind.fields.at(-1) as Field
-    if (source.isHidden || (source.isRequired && way === 'give')) return undefined
+    const [source, target] = [kind.fields[way === 'take' ? 1 : 0], kind.fields[way === 'take' ? 0 : 1]].map(
+      (field) => field ?? kind.fields[0],
+    ) as [Field, Field]
+    if (source.isHidden || (source.isRequired && (way === 'give' || way === 'take'))) return undefined
     // A file that was kept by its key alone says nothing of its size.
     const [left, right] = [valueAt(from.entity, source), valueAt(to.entity, target)]
     const give = (handle: Handle, field: Field, value: unknown) => {
@@ -913,7 +964,7 @@ export class Play {
       handle.given[field.path] = keysOf(value)
     }
     give(to, target, left)
-    if (way === 'give') give(from, source, null)
+    if (way === 'give' || way === 'take') give(from, source, null)
     if (way === 'swap') give(from, source, right)
     const manager = this.#manager
     const wanted = ({ id, number, given, title }: Handle): Write => ({
@@ -928,7 +979,7 @@ export class Play {
       kind: 'save',
     })
     const changed = way === 'share' ? [to] : [...new Set([to, from])]
-    const isOne = saves === 'one' || changed.length === 1
+    const isOne = saves === 'one' || changed.length === 1 || this.#isMet
     const writes = changed.map(wanted)
     return {
       text: `${way} the ${source.path} of e${from.id} to the ${target.path} of e${to.id} in ${isOne ? 'one save' : 'two saves'}`,
@@ -958,10 +1009,13 @@ export class Play {
 
   async #remove(action: Action & { do: 'remove' }): Promise<Deed | undefined> {
     const { kind, number } = this.#slot(action.on)
+    const isParent = action.from === 'parent' && kind.parent !== undefined
     const handle =
       action.from === 'kept'
         ? this.#kept(action.entity)
-        : await this.#find(kind, number, 'all', action.from === 'parent')
+        : isParent
+          ? this.#asParent(kind, kind.parent as new () => object, number)
+          : await this.#find(kind, number)
     if (handle === undefined || handle.isRemoved) return undefined
     if (action.from === 'kept' && !handle.isInstance) return undefined
     const options: SaveOptions =
@@ -970,12 +1024,11 @@ export class Play {
         : action.how === 'noTransaction'
           ? { transaction: false }
           : {}
-    const isParent = action.from === 'parent' && handle.kind.parent !== undefined
     const target = isParent ? (handle.kind.parent as new () => object) : handle.kind.target
     const id = idOf(handle.kind, handle.number)
     const manager = this.#manager
     return {
-      text: `remove e${handle.id} of ${id}${isParent ? ' through its parent' : ''}${action.how === 'usual' ? '' : ` (${action.how})`}`,
+      text: `remove e${handle.id} of ${id}${isParent ? ' as its parent' : ''}${action.how === 'usual' ? '' : ` (${action.how})`}`,
       run: () => manager.remove(target, handle.entity, options),
       promise: (state) => remove(state, [id], 'seen'),
       after: (outcome) => {
@@ -1057,19 +1110,19 @@ async function withinTime<Result>(work: Promise<Result>, what: string): Promise<
   }
 }
 
+/** One after the other. */
 function compose(
   state: State,
-  first: Deed,
-  second: Deed,
+  [first, ...others]: Deed[],
   present: ReadonlySet<string>,
 ): { outcomes: Outcome[]; state: State }[] {
-  return first
-    .promise(state, present)
-    .flatMap((one) =>
-      second
-        .promise(one.state, present)
-        .map((two) => ({ outcomes: [one.outcome, two.outcome], state: two.state })),
-    )
+  if (first === undefined) return [{ outcomes: [], state }]
+  return first.promise(state, present).flatMap((one) =>
+    compose(one.state, others, present).map(({ outcomes, state }) => ({
+      outcomes: [one.outcome, ...outcomes],
+      state,
+    })),
+  )
 }
 
 /** What is not as a state has it. */

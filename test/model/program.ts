@@ -61,7 +61,7 @@ export type Action =
       file: number
     }
   | { do: 'raw'; on: number; kind: 'copy' | 'insert' | 'null'; field: number }
-  | { do: 'move'; on: number; way: 'swap' | 'give' | 'share'; saves: 'one' | 'two' }
+  | { do: 'move'; on: number; way: 'give' | 'take' | 'swap' | 'share'; saves: 'one' | 'two' }
   | { do: 'remove'; on: number; from: 'load' | 'kept' | 'parent'; entity: number; how: Save['how'] }
   | { do: 'softRemove' | 'recover'; on: number; entity: number }
   | { do: 'discard'; file: number; as: 'itself' | 'record' }
@@ -72,8 +72,8 @@ export type Action =
 
 export interface Step {
   action: Action
-  /** A step of another session, when so many statements and requests of this one have been made. */
-  meanwhile: { after: number; action: Action } | null
+  /** Steps of other sessions, each when so many statements and requests of this one have been made since the last. */
+  meanwhile: { after: number; action: Action }[]
   /** 1: a session of its own, beside an open transaction. */
   by: 0 | 1
   /** Whether the next step begins while the clean-up in the background is still at work. */
@@ -211,7 +211,7 @@ export function programs(without: Without, isServer: boolean): fc.Arbitrary<Prog
       fc.record({
         do: fc.constant('move' as const),
         on,
-        way: pick('way', { give: 2, swap: 1, share: 1 }, without),
+        way: pick('way', { give: 2, take: 2, swap: 1, share: 1 }, without),
         saves: pick('saves', { one: 2, two: 1 }, without),
       }),
     ],
@@ -241,41 +241,62 @@ export function programs(without: Without, isServer: boolean): fc.Arbitrary<Prog
     reconcile: [0.5, fc.record({ do: fc.constant('reconcile' as const) })],
     settle: [0.5, fc.record({ do: fc.constant('settle' as const) })],
   }
-  const among = (names: string[]) =>
+  const among = (axis: string, names: string[], factors: Record<string, number> = {}) =>
     fc.oneof(
       { withCrossShrink: true },
       ...names
-        .filter((name) => !without.has(`do:${name}`))
+        .filter((name) => !without.has(`do:${name}`) && !without.has(`${axis}:${name}`))
         .map((name) => {
           const [weight, arbitrary] = actions[name] as [number, fc.Arbitrary<Action>]
-          return { weight: Math.ceil(weight * 4), arbitrary }
+          return { weight: Math.ceil(weight * 4 * (factors[name] ?? 1)), arbitrary }
         }),
     )
-  const meanwhile = fc.option(
-    fc.record({
-      after: fc.nat({ max: 12 }),
-      action: among(['save', 'statement', 'move', 'remove', 'discard', 'janitor', 'reconcile']),
-    }),
-    { freq: without.has('meanwhile') ? 1_000_000 : 5, nil: null },
-  )
-  const step: fc.Arbitrary<Step> = fc.record({
-    action: among(Object.keys(actions)),
-    meanwhile: without.has('meanwhile')
-      ? fc.constant(null)
-      : fc.oneof(
-          { withCrossShrink: true },
-          { weight: 5, arbitrary: fc.constant(null) },
-          { weight: 1, arbitrary: meanwhile },
-        ),
-    by: isServer && !without.has('by') ? fc.constantFrom<(0 | 1)[]>(0, 0, 1) : fc.constant<0 | 1>(0),
-    isHasty: without.has('hasty')
+  const rarely = (axis: string) =>
+    without.has(axis)
       ? fc.constant(false)
       : fc.oneof(
           { withCrossShrink: true },
           { weight: 9, arbitrary: fc.constant(false) },
           { weight: 1, arbitrary: fc.constant(true) },
-        ),
+        )
+  const by = fc.constantFrom<(0 | 1)[]>(
+    ...(isServer && !without.has('by') ? ([0, 0, 1] as const) : [0 as const]),
+  )
+  const alone: fc.Arbitrary<Step> = fc.record({
+    action: among('alone', Object.keys(actions)),
+    meanwhile: fc.constant([]),
+    by,
+    isHasty: rarely('hasty'),
   })
+  const met: fc.Arbitrary<Step> = fc.record({
+    action: among('met', ['save', 'statement', 'move', 'remove', 'discard', 'janitor', 'reconcile'], {
+      janitor: 2,
+      reconcile: 8,
+    }),
+    meanwhile: fc.array(
+      fc.record({
+        after: fc.oneof(
+          { withCrossShrink: true },
+          { weight: 2, arbitrary: few },
+          { weight: 1, arbitrary: fc.nat({ max: 12 }) },
+        ),
+        action: among(
+          'meanwhile',
+          ['save', 'statement', 'move', 'remove', 'discard', 'janitor', 'reconcile'],
+          {
+            janitor: 4,
+            move: 4,
+          },
+        ),
+      }),
+      { minLength: 1, maxLength: 3 },
+    ),
+    by,
+    isHasty: fc.constant(false),
+  })
+  const step = without.has('meanwhile')
+    ? alone
+    : fc.oneof({ withCrossShrink: true }, { weight: 5, arbitrary: alone }, { weight: 1, arbitrary: met })
   const kind = fc.oneof(
     { withCrossShrink: true },
     ...kinds.filter(({ name }) => !without.has(`kind:${name}`)).map(({ name }) => fc.constant(name)),

@@ -254,8 +254,15 @@ export function write(state: State, writes: readonly Write[], present: ReadonlyS
   const attached = new Set<string>()
   for (const one of writes) {
     const row = next.row(one.row)
-    if (row === undefined && one.kind === 'update') continue
-    if (row !== undefined && one.kind === 'insert') return failures(state, writes, ['database'])
+    if (row === undefined && one.kind === 'update') {
+      // Whether it is looked for is nobody's affair.
+      if (keysOf([one]).some((key) => isThere(state, key, present) !== 'yes')) refusals.add('file-gone')
+      continue
+    }
+    if (row !== undefined && one.kind === 'insert') {
+      refusals.add('database')
+      isCertain.refusal = true
+    }
     if (
       before.some(
         ([id, other]) => id !== one.row && tableOf(id) === tableOf(one.row) && other.title === one.title,
@@ -429,13 +436,14 @@ export function settle(state: State): State {
   return next
 }
 
-/** A janitor that finds all entries due, or, if not aged, those of what rows have let go. */
-export function clean(state: State, isAged: boolean): State {
+/** A janitor that finds all entries due of what rows have let go, and of these uploads. */
+export function clean(state: State, aged: ReadonlySet<string>): State {
   const next = state.clone()
   for (const [key, fate] of next.fates) {
     if (next.isReferred(key)) continue
     if (fate === 'due') next.fates.set(key, 'gone')
-    if (isAged && (fate === 'unsaved' || fate === 'offered' || fate === 'going')) next.fates.set(key, 'gone')
+    if (aged.has(key) && (fate === 'unsaved' || fate === 'offered' || fate === 'going'))
+      next.fates.set(key, 'gone')
   }
   return next
 }

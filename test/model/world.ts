@@ -38,8 +38,8 @@ export class ModelWorld {
   readonly setting: Setting
   readonly isServer = false
   readonly objects: Map<string, { bytes: Buffer }>
-  /** Called before each statement and each request to the store. */
-  onPoint: ((isFree: boolean) => Promise<void>) | undefined
+  /** Called before each statement, and without one before each request to the store. */
+  onPoint: ((isFree: boolean, statement: string | undefined) => Promise<void>) | undefined
   /** What clean-up in the background could not do. */
   readonly cleanupErrors: unknown[] = []
   #uploads = 0
@@ -55,9 +55,9 @@ export class ModelWorld {
   static async start(setting: Setting): Promise<ModelWorld> {
     const storage = new MemoryStorage()
     let world: ModelWorld | undefined
-    const point = async () => {
+    const point = async (statement?: string) => {
       const open = world?.onPoint
-      if (open !== undefined) await open(world?.transaction === undefined)
+      if (open !== undefined) await open(world?.transaction === undefined, statement)
     }
     configureStorages({ default: watched(storage, point), foreign: new MemoryStorage() })
     const foreign = await new DataSource({
@@ -184,6 +184,13 @@ export class ModelWorld {
     }
   }
 
+  /** Whether a statement has to do with these kinds of rows, or with the journal. */
+  isAbout(used: Iterable<Kind>, statement: string): boolean {
+    if (statement.startsWith('SELECT COUNT(*)')) return false // Whether `reconcile` can read the rows at all.
+    const tables = [...used].map((kind) => this.dataSource.getMetadata(kind.target).tableName)
+    return [...tables, 'file_journal', 'COMMIT'].some((name) => statement.includes(name))
+  }
+
   /** The keys that the journal's entries name. */
   async entries(): Promise<Set<string>> {
     if (!this.hasJournal) return new Set()
@@ -237,7 +244,7 @@ function watched(storage: MemoryStorage, point: () => Promise<void>): FileStorag
   return watching
 }
 
-function watchStatements({ driver }: DataSource, point: () => Promise<void>): void {
+function watchStatements({ driver }: DataSource, point: (statement: string) => Promise<void>): void {
   const create = driver.createQueryRunner.bind(driver)
   const known = new WeakSet<QueryRunner>()
   driver.createQueryRunner = (mode) => {
@@ -246,7 +253,7 @@ function watchStatements({ driver }: DataSource, point: () => Promise<void>): vo
     known.add(runner)
     const query = runner.query.bind(runner) as (...given: unknown[]) => Promise<unknown>
     runner.query = (async (...given: unknown[]) => {
-      await point()
+      await point(String(given[0]))
       return query(...given)
     }) as typeof runner.query
     return runner

@@ -4,12 +4,12 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import { parseArgs } from 'node:util'
 import { CreateBucketCommand, HeadBucketCommand } from '@aws-sdk/client-s3'
-import pg from 'pg'
 import { configureStorages, FileJanitor, S3Storage } from '../../dist/esm/index.js'
 import { Checks } from '../crash/checks.mjs'
+import { databases, makeDue } from '../crash/databases.mjs'
 import { FaultProxy } from '../crash/fault-proxy.mjs'
 import { Random } from '../crash/random.mjs'
-import { findServers, newDataSource, newS3Client, Paper, schema } from '../crash/world.mjs'
+import { findServers, newDataSource, newS3Client, Paper } from '../crash/world.mjs'
 import { deliver } from '../fuzz/deliver.mjs'
 import { SiteProcess } from '../fuzz/site-process.mjs'
 import { slopeOf } from './slope.mjs'
@@ -31,13 +31,14 @@ const mostGrowth = { rss: 32 * MiB, used: 8 * MiB }
 const { minutes, seed } = readArguments()
 const random = new Random(seed)
 const startedAt = Date.now()
-process.once('exit', findServers())
-const { DATABASE_URL: databaseUrl, S3_ENDPOINT, S3_BUCKET: bucket = 'test-bucket' } = process.env
+const { urls, stop } = findServers(['postgres'])
+process.once('exit', stop)
+const { S3_ENDPOINT, S3_BUCKET: bucket = 'test-bucket' } = process.env
 const keyPrefix = `soak-${randomBytes(6).toString('hex')}/`
 const s3 = newS3Client(S3_ENDPOINT)
 const storage = new S3Storage({ bucket, client: s3, keyPrefix })
-const database = new pg.Client(databaseUrl)
-const dataSource = newDataSource(databaseUrl, { synchronize: true })
+const database = databases.postgres(urls.postgres)
+const dataSource = newDataSource(database, 'soak', { synchronize: true })
 const proxy = new FaultProxy(S3_ENDPOINT, new Random(seed + 1))
 const flaws = []
 const outcomes = {}
@@ -77,12 +78,11 @@ async function prepare() {
   await s3
     .send(new HeadBucketCommand({ Bucket: bucket }))
     .catch(() => s3.send(new CreateBucketCommand({ Bucket: bucket })))
-  await database.connect()
-  await database.query(`DROP SCHEMA IF EXISTS ${schema} CASCADE; CREATE SCHEMA ${schema}`)
+  await database.create()
   configureStorages({ default: storage })
   await dataSource.initialize()
   await dataSource.getRepository(Paper).save(Array.from({ length: 50 }, (_, index) => ({ id: index + 1 })))
-  const settings = { endpoint: proxy.endpoint, bucket, keyPrefix, databaseUrl }
+  const settings = { endpoint: proxy.endpoint, bucket, keyPrefix, databaseUrl: urls.postgres }
   site = await SiteProcess.start(new URL('site.mjs', import.meta.url), settings)
 }
 
@@ -137,14 +137,10 @@ function judgeMemory() {
 /** Makes all entries due, has the janitor work them off, and looks whether the bucket equals the rows. */
 async function sweep() {
   await proxy.isQuiet()
-  const past = "'2000-01-01T00:00:00.000Z'"
-  const { rowCount } = await database.query(
-    `UPDATE ${schema}.file_journal SET "dueAt" = ${past}, since = ${past}, ` +
-      `"claimedUntil" = CASE WHEN "claimedUntil" IS NOT NULL THEN ${past} END`,
-  )
+  const entries = await makeDue(database)
   const report = await new FileJanitor(dataSource).runOnce()
   const violations = await new Checks({ database, s3, bucket, prefix: keyPrefix }).equality()
-  console.log(`the janitor worked off ${rowCount} entries: ${JSON.stringify(report)}`)
+  console.log(`the janitor worked off ${entries} entries: ${JSON.stringify(report)}`)
   if (report.failed > 0) flaws.push(`the janitor failed on ${report.failed} entries`)
   flaws.push(...violations.map(({ key, what }) => `${what}: ${key}`))
 }
@@ -169,8 +165,8 @@ function inMiB(bytes) {
 }
 
 async function cleanUp() {
-  await database.query(`DROP SCHEMA IF EXISTS ${schema} CASCADE`)
-  await Promise.all([dataSource.destroy(), database.end()])
+  await dataSource.destroy()
+  await database.drop()
   const keys = []
   for await (const { key } of storage.list()) keys.push(key)
   await storage.deleteMany(keys)

@@ -9,6 +9,7 @@ import {
   setPartMemoryLimit,
   uploadFromRequest,
 } from '../../dist/esm/index.js'
+import { databases } from '../crash/databases.mjs'
 import { newDataSource, Paper, s3ClientConfig } from '../crash/world.mjs'
 import { observe } from '../fuzz/observed.mjs'
 
@@ -27,7 +28,7 @@ const clientConfig = {
 }
 setPartMemoryLimit(16 * MiB) // Less than all want at times.
 configureStorages({ default: new S3Storage({ bucket, clientConfig, keyPrefix, partSizeBytes: 5 * MiB }) })
-const dataSource = newDataSource(databaseUrl, {
+const dataSource = newDataSource(databases.postgres(databaseUrl), 'soak', {
   poolSize: connections,
   extra: { idleTimeoutMillis: 0 }, // So that their number does not change.
   lifecycle: { keepUnsavedSeconds: 60, onCleanupError: () => undefined }, // The janitor tries again.
