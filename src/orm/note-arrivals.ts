@@ -70,7 +70,7 @@ export function noteArrivals(
           // In ASCII, so that it is compared as the column is.
           'BEGIN DECLARE entry_id VARCHAR(36) CHARACTER SET ascii',
           'DECLARE is_done BOOLEAN DEFAULT FALSE',
-          `DECLARE entries CURSOR FOR SELECT ${column('id')} FROM ${found}`,
+          `DECLARE entries CURSOR FOR SELECT DISTINCT ${column('id')} FROM ${found}`,
           'DECLARE CONTINUE HANDLER FOR NOT FOUND SET is_done = TRUE',
           'OPEN entries',
           'each_entry: LOOP FETCH entries INTO entry_id',
