@@ -20,12 +20,13 @@ import {
   type FileColumn,
   fileColumnsOf,
   fileColumnsOfTable,
+  filesIn,
   filesOf,
   setFile,
 } from './file-columns.js'
 import { inTransaction } from './in-transaction.js'
 import { hasLifecycle } from './lifecycle-options.js'
-import { isSameValue, keepLoaded, loadedValue, noteLoaded, noteSaved } from './loaded-files.js'
+import { copyOf, isSameValue, keepLoaded, loadedValue, noteSaved } from './loaded-files.js'
 import { TransactionFiles } from './transaction-files.js'
 import { warnOfBulkWrite } from './warn-of-bulk-write.js'
 
@@ -38,8 +39,11 @@ import { warnOfBulkWrite } from './warn-of-bulk-write.js'
 
 const isAdapted = Symbol.for('typeorm-s3-file.adapted')
 
-/** Whether TypeORM's executor runs its own statements: these are known already. */
-const insideExecutor = new AsyncLocalStorage<boolean>()
+/**
+ * Where TypeORM's executor is: at its own `statements`, which are known already, or at those of another one that a hook of
+ * theirs has called, `nested`.
+ */
+const insideExecutor = new AsyncLocalStorage<'statements' | 'nested' | undefined>()
 
 /** The parts of TypeORM's executor that are used here. */
 interface Executor {
@@ -63,9 +67,20 @@ interface Executor {
 interface ExecutorChanges {
   changes: FileChanges
   updates: RowUpdate[]
+  /** Lets the next one begin. */
+  endTurn: () => void
 }
 
+/** Executors of one transaction, which locks do not keep from each other: what one looks at, another one may write. */
+const turns = new WeakMap<QueryRunner, Promise<void>>()
+
 const changesOf = new WeakMap<Executor, ExecutorChanges>()
+
+/**
+ * What a subject writes to its file columns: the values that TypeORM has compared. The application may give the entity
+ * others while the statement is on its way; those belong to its next `save()`.
+ */
+const valuesOf = new WeakMap<Subject, Map<FileColumn, unknown>>()
 
 export function adaptPersistence(): void {
   const executor = SubjectExecutor.prototype as unknown as Executor & { [isAdapted]?: true }
@@ -107,10 +122,14 @@ function adaptComparison(): void {
     const columns = entity === undefined ? [] : fileColumnsOf(metadata)
     for (const column of columns) assertFileValue(column, column.valueIn(entity as ObjectLiteral))
     computeDiffColumns.call(this, subject)
-    if (entity === undefined || databaseEntity === undefined) return
+    if (entity === undefined || columns.length === 0) return
+    const values = new Map(columns.map((column) => [column, copyOf(column.valueIn(entity))]))
+    valuesOf.set(subject, values)
     for (const column of columns) {
+      const value = values.get(column)
+      if (Array.isArray(value)) setChange(subject, column, value)
       const loaded = loadedValue(metadata, entity, column)
-      if (loaded === undefined || !isSameValue(loaded.value, column.valueIn(entity))) continue
+      if (databaseEntity === undefined || loaded === undefined || !isSameValue(loaded.value, value)) continue
       subject.changeMaps = subject.changeMaps.filter((change) => !isPartOf(column, change.column))
       subject.diffColumns = subject.diffColumns.filter((changed) => !isPartOf(column, changed))
     }
@@ -124,17 +143,27 @@ function adaptExecutor(executor: Executor): void {
   executor.execute = function () {
     const { queryRunner } = this
     if (!hasLifecycle(queryRunner.dataSource) || !this.allSubjects.some(hasFiles)) return execute.call(this)
-    changesOf.set(this, { changes: new FileChanges(queryRunner), updates: [] })
+    const own: ExecutorChanges = {
+      changes: new FileChanges(queryRunner),
+      updates: [],
+      endTurn: () => undefined,
+    }
+    changesOf.set(this, own)
+    const place = insideExecutor.getStore() === undefined ? undefined : 'nested'
+    const work = () => insideExecutor.run(place, () => execute.call(this)).finally(() => own.endTurn())
     // `save(…, { transaction: false })` too: an object and its row change together, or not at all.
-    return inTransaction(queryRunner, () => insideExecutor.run(false, () => execute.call(this)))
+    return inTransaction(queryRunner, work)
   }
 
   // The first of its statements, after all that other listeners and subscribers have set.
   executor.executeInsertOperations = async function () {
     const own = changesOf.get(this)
     if (own === undefined) return executeInsertOperations.call(this)
-    await lookAhead(this, own)
-    await insideExecutor.run(true, () => executeInsertOperations.call(this))
+    if (insideExecutor.getStore() === undefined) await takeTurn(this.queryRunner, own)
+    await insideExecutor.run('statements', async () => {
+      await lookAhead(this, own)
+      await executeInsertOperations.call(this)
+    })
   }
   for (const name of [
     'executeUpdateOperations',
@@ -144,15 +173,18 @@ function adaptExecutor(executor: Executor): void {
     const operations = executor[name]
     executor[name] = function () {
       const isOurs = changesOf.has(this)
-      return isOurs ? insideExecutor.run(true, () => operations.call(this)) : operations.call(this)
+      return isOurs ? insideExecutor.run('statements', () => operations.call(this)) : operations.call(this)
     }
   }
   // The last of them.
   executor.executeRecoverOperations = async function () {
     const own = changesOf.get(this)
     if (own === undefined) return executeRecoverOperations.call(this)
-    await insideExecutor.run(true, () => executeRecoverOperations.call(this))
-    await own.changes.record()
+    await insideExecutor.run('statements', async () => {
+      await executeRecoverOperations.call(this)
+      await own.changes.record()
+    })
+    own.endTurn()
   }
 
   // TypeORM sets null where an entity has nothing (https://github.com/typeorm/typeorm/issues/9579): the next `save()`
@@ -171,11 +203,22 @@ function adaptExecutor(executor: Executor): void {
   }
 }
 
+async function takeTurn(runner: QueryRunner, own: ExecutorChanges): Promise<void> {
+  const previous = turns.get(runner)
+  turns.set(
+    runner,
+    new Promise((resolve) => {
+      own.endTurn = resolve
+    }),
+  )
+  await previous
+}
+
 async function lookAhead(executor: Executor, own: ExecutorChanges): Promise<void> {
   const { changes } = own
-  for (const { metadata, entity } of executor.insertSubjects) {
-    for (const column of entity === undefined ? [] : insertedColumns(metadata)) {
-      changes.insert(metadata, filesOf(column, entity as ObjectLiteral) ?? [])
+  for (const subject of executor.insertSubjects) {
+    for (const column of insertedColumns(subject.metadata)) {
+      changes.insert(subject.metadata, filesIn(valuesOf.get(subject)?.get(column)))
     }
   }
   own.updates = executor.allSubjects.filter(({ mustBeUpdated }) => mustBeUpdated).flatMap(updateOf)
@@ -196,24 +239,36 @@ function updateOf(subject: Subject): RowUpdate[] {
   const changed = new Set(subject.changeMaps.map(({ column }) => column))
   const columns = columnsWith(metadata, (column) => column.isUpdate && changed.has(column))
   if (entity === undefined || identifier === undefined || columns.length === 0) return []
-  const onMerge = ({ column }: FileColumn, value: unknown) => {
-    for (const change of subject.changeMaps)
-      if (change.column === column) change.value = value as ObjectLiteral
+  const values = valuesOf.get(subject) ?? new Map<FileColumn, unknown>()
+  const onMerge = (column: FileColumn, value: unknown) => {
+    if (isSameValue(column.valueIn(entity), values.get(column))) setFile(column, entity, copyOf(value))
+    values.set(column, value)
+    setChange(subject, column, value)
   }
-  return [{ metadata, entity, databaseEntity, id: identifier, columns, onMerge }]
+  return [{ metadata, entity, databaseEntity, id: identifier, columns, values, onMerge }]
+}
+
+/** Makes the statement write that value of a column that is one. */
+function setChange({ changeMaps }: Subject, { column }: FileColumn, value: unknown): void {
+  for (const change of changeMaps) if (change.column === column) change.value = value as ObjectLiteral
 }
 
 function rememberWritten(executor: Executor, { updates }: ExecutorChanges): void {
   const keep = (entity: ObjectLiteral) =>
     TransactionFiles.of(executor.queryRunner).onForget(keepLoaded(entity))
-  for (const { metadata, entity } of executor.insertSubjects) {
-    if (entity === undefined || fileColumnsOf(metadata).length === 0) continue
+  for (const subject of executor.insertSubjects) {
+    const { metadata, entity } = subject
+    const columns = fileColumnsOf(metadata)
+    if (entity === undefined || columns.length === 0) continue
     keep(entity)
-    noteLoaded(metadata, entity)
+    const values = valuesOf.get(subject)
+    // What was not given is NULL now; where TypeORM has set that, it is known.
+    const written = columns.map((column) => [column, values?.get(column) ?? null] as const)
+    noteSaved(metadata, entity, new Map(written))
   }
-  for (const { metadata, entity, columns } of updates) {
+  for (const { metadata, entity, columns, values } of updates) {
     keep(entity)
-    noteSaved(metadata, entity, columns)
+    noteSaved(metadata, entity, new Map(columns.map((column) => [column, values.get(column)])))
   }
 }
 
@@ -268,7 +323,8 @@ function statementOf(builder: {
   expressionMap: { mainAlias?: { hasMetadata: boolean; metadata: EntityMetadata } | undefined }
 }): EntityMetadata | undefined {
   const alias = builder.expressionMap.mainAlias
-  if (insideExecutor.getStore() || !alias?.hasMetadata || !hasLifecycle(builder.dataSource)) return undefined
+  if (insideExecutor.getStore() === 'statements' || !alias?.hasMetadata || !hasLifecycle(builder.dataSource))
+    return undefined
   return fileColumnsOfTable(builder.dataSource, alias.metadata).length > 0 ? alias.metadata : undefined
 }
 

@@ -5,14 +5,7 @@ import { type ObjectRef, refId } from '../core/object-ref.js'
 import type { S3File } from '../core/s3-file.js'
 import { isUpload, markOffered, uploadStateOf } from '../core/upload-ledger.js'
 import { changeList } from './change-list.js'
-import {
-  type FileColumn,
-  fileColumnsOf,
-  fileColumnsOfTable,
-  filesIn,
-  filesOf,
-  setFile,
-} from './file-columns.js'
+import { type FileColumn, fileColumnsOf, fileColumnsOfTable, filesIn } from './file-columns.js'
 import { type AttachedEntry, assertSavable, FileJournal } from './file-journal.js'
 import { holdObjects } from './hold-objects.js'
 import { hasTriggers } from './installed-triggers.js'
@@ -38,6 +31,8 @@ export interface RowUpdate extends RowWrite {
   entity: ObjectLiteral
   id: ObjectLiteral
   columns: FileColumn[]
+  /** What is written to them. */
+  values: ReadonlyMap<FileColumn, unknown>
   /** Called with a list that is not the one that the entity held: another transaction has changed the row. */
   onMerge: (column: FileColumn, value: unknown) => void
 }
@@ -53,6 +48,8 @@ export class FileChanges {
   /** What rows come to refer to, and by which of their tables. */
   readonly #attached = new Map<string, { file: S3File; tables: EntityMetadata[] }>()
   readonly #released = new Map<string, { object: ObjectRef; tables: EntityMetadata[] }>()
+  /** What has come into a row so far, by row and property: a save may write one row twice, or write and remove it. */
+  readonly #arrivals = new Map<string, S3File[]>()
   /** What the rows that are written have now: locked, so that it stays. */
   readonly #held = new Set<string>()
   #found: AttachedEntry[] = []
@@ -82,7 +79,7 @@ export class FileChanges {
     const wanted = new Set<RowUpdate>()
     for (const row of rows) {
       for (const column of row.columns) {
-        for (const file of filesOf(column, row.entity) ?? []) this.#offer(file)
+        for (const file of filesIn(row.values.get(column))) this.#offer(file)
       }
       const wasLoaded = row.columns.some(
         (column) => loadedValue(row.metadata, row.entity, column) !== undefined,
@@ -109,6 +106,8 @@ export class FileChanges {
         ? [...(lockedRow(locked, row)?.values() ?? [])]
         : columnsOf(row).map(({ valueIn }) => row.databaseEntity && valueIn(row.databaseEntity))
       for (const file of values.flatMap(filesIn)) this.#release(row.metadata, file)
+      const place = `${rowId(row.metadata, row.id ?? {})} `
+      for (const other of this.#arrivals.keys()) if (other.startsWith(place)) this.#replaceArrivals(other, [])
     }
   }
 
@@ -195,24 +194,22 @@ export class FileChanges {
   }
 
   #update(row: RowUpdate, locked: LockedRow | null | undefined): void {
-    const { metadata, entity, databaseEntity, columns, onMerge } = row
+    const { metadata, entity, databaseEntity, columns, values, onMerge } = row
     for (const column of columns) {
       if (locked === null) {
         // The row was removed meanwhile: nothing refers to what was to come into it.
-        this.#files.undo((filesOf(column, entity) ?? []).filter(isUpload))
+        this.#files.undo(filesIn(values.get(column)).filter(isUpload))
         continue
       }
       const loaded = loadedValue(metadata, entity, column)
       const theirs = locked?.get(column) ?? (databaseEntity && column.valueIn(databaseEntity))
       if (column.field.isMultiple && loaded !== undefined) {
-        const mine = column.valueIn(entity)
+        const mine = values.get(column)
         const merged = changeList(loaded.value, mine, theirs)
-        if (merged !== mine) {
-          setFile(column, entity, merged)
-          onMerge(column, merged)
-        }
+        if (merged !== mine) onMerge(column, merged)
       }
-      const { added, removed } = diffFiles(filesIn(theirs), filesOf(column, entity) ?? [])
+      const { added, removed } = diffFiles(filesIn(theirs), filesIn(values.get(column)))
+      this.#replaceArrivals(`${rowId(metadata, row.id)} ${column.propertyPath}`, added)
       for (const file of added) this.#attach(metadata, file)
       if (column.field.onReplace !== 'delete') continue
       const seen = loaded && seenIn(loaded.value)
@@ -229,6 +226,16 @@ export class FileChanges {
     if (upload === undefined || (upload.entry !== undefined && upload.entry.ledger !== this.#journal)) return
     markOffered(file)
     this.#files.offer([file])
+  }
+
+  /** What an earlier write of the same save has brought into the row is not in it any more. */
+  #replaceArrivals(place: string, files: S3File[]): void {
+    const before = this.#arrivals.get(place) ?? []
+    this.#arrivals.set(place, files)
+    for (const file of diffFiles(before, files).removed) {
+      this.#attached.delete(refId(file))
+      if (isUpload(file)) this.#files.undo([file])
+    }
   }
 
   #attach(table: EntityMetadata, file: S3File): void {
@@ -333,7 +340,8 @@ function fileChanged({ field }: FileColumn): UploadError {
   return new UploadError(
     'file-changed',
     `${field.label} was changed by somebody else since this entity was loaded: saving it would delete a file that it ` +
-      'has never seen. Load the entity again and repeat the change, or save({ id, file }) to replace whatever is there',
+      'has never seen. Load the entity again and repeat the change with another upload, or save({ id, file }) to replace ' +
+      'whatever is there',
     { context: { field: field.label } },
   )
 }

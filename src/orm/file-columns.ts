@@ -49,16 +49,17 @@ export function allFileColumns(dataSource: DataSource): FileColumn[] {
   return [...byName.values()]
 }
 
-const columnsByTable = new WeakMap<EntityMetadata, FileColumn[]>()
+/** By what a DataSource has made of its entities, and by table. */
+const columnsByTable = new WeakMap<EntityMetadata[], Map<string, FileColumn[]>>()
 
 /** Those of a table: of all entities that share it, with a discriminator for instance. */
-export function fileColumnsOfTable(dataSource: DataSource, metadata: EntityMetadata): FileColumn[] {
-  let columns = columnsByTable.get(metadata)
+export function fileColumnsOfTable(dataSource: DataSource, { tablePath }: EntityMetadata): FileColumn[] {
+  const tables = columnsByTable.get(dataSource.entityMetadatas) ?? new Map<string, FileColumn[]>()
+  columnsByTable.set(dataSource.entityMetadatas, tables)
+  let columns = tables.get(tablePath)
   if (columns === undefined) {
-    columns = allFileColumns(dataSource).filter(
-      ({ column }) => column.entityMetadata.tablePath === metadata.tablePath,
-    )
-    columnsByTable.set(metadata, columns)
+    columns = allFileColumns(dataSource).filter(({ column }) => column.entityMetadata.tablePath === tablePath)
+    tables.set(tablePath, columns)
   }
   return columns
 }
@@ -83,7 +84,8 @@ export function setFile({ path }: FileColumn, entity: object, value: unknown): v
   const name = path.at(-1) as string
   if (holder === undefined || holder === null) return
   if (value === undefined) delete holder[name]
-  else holder[name] = value
+  // An accessor of the class stays.
+  if (value !== undefined || holder[name] !== undefined) holder[name] = value
 }
 
 /**

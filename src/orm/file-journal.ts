@@ -298,12 +298,12 @@ export function fileJournal(dataSource: DataSource): UploadLedger {
   return journal
 }
 
-export function fileGone(file: S3File): UploadError {
+export function fileGone({ name, storage, key }: S3File): UploadError {
   return new UploadError(
     'file-gone',
-    `the object of '${file.name}' was deleted, or is about to be: it was discarded, its transaction was rolled back, ` +
-      'or it was not saved in time',
-    { context: { storage: file.storage, key: file.key } },
+    `the object of '${name}' was deleted, or is about to be: its upload was discarded, not saved in time, or rolled back with ` +
+      'its transaction, or the row that had it has released it. Upload the file again, or load the entity again',
+    { context: { storage, key } },
   )
 }
 

@@ -60,7 +60,13 @@ export function tableName(dataSource: DataSource, { tablePath }: EntityMetadata)
 
 /** What locks the rows that a SELECT finds until the transaction ends. SQLite locks the whole database by itself. */
 export function lockClause(dataSource: DataSource): string {
-  return dialectOf(dataSource) === 'sqlite' ? '' : ' FOR UPDATE'
+  const clauses: Record<Dialect, string> = {
+    // As an UPDATE does: rows with a foreign key to these can be inserted meanwhile.
+    postgres: ' FOR NO KEY UPDATE',
+    mysql: ' FOR UPDATE',
+    sqlite: '',
+  }
+  return clauses[dialectOf(dataSource)]
 }
 
 /** The name of something else that is in the schema, or the database, of a table, quoted. */

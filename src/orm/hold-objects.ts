@@ -74,7 +74,8 @@ async function withoutHeld(
 /** The row that a file was read from, or saved in, while its entity still has a key. */
 function rowOf(file: S3File): Row[] {
   const source = sourceOf(file)
-  if (source === undefined || rowId(source.metadata, source.entity) === undefined) return []
+  if (source === undefined || source.metadata.tableType === 'view') return []
+  if (rowId(source.metadata, source.entity) === undefined) return []
   return [{ metadata: source.metadata, id: source.entity }]
 }
 

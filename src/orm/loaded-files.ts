@@ -10,6 +10,8 @@ import { isSameDatabase } from './same-database.js'
 interface LoadedRow {
   metadata: EntityMetadata
   entity: ObjectLiteral
+  /** The primary key that it had then. */
+  key: unknown[]
   /** By property path; a property that was not loaded is not among them. */
   values: Map<string, unknown>
 }
@@ -28,14 +30,18 @@ export function noteLoaded(metadata: EntityMetadata, entity: ObjectLiteral): voi
     const value = column.valueIn(entity)
     if (value !== undefined) values.set(column.propertyPath, copyOf(value))
   }
-  remember({ metadata, entity, values })
+  remember({ metadata, entity, key: keyOf(metadata, entity), values })
 }
 
-/** Some properties of the entity have been written to its row. */
-export function noteSaved(metadata: EntityMetadata, entity: ObjectLiteral, columns: FileColumn[]): void {
+/** These values have been written to the entity's row. */
+export function noteSaved(
+  metadata: EntityMetadata,
+  entity: ObjectLiteral,
+  written: ReadonlyMap<FileColumn, unknown>,
+): void {
   const values = new Map(loadedRowOf(metadata, entity)?.values)
-  for (const column of columns) values.set(column.propertyPath, copyOf(column.valueIn(entity)))
-  remember({ metadata, entity, values })
+  for (const [column, value] of written) values.set(column.propertyPath, copyOf(value))
+  remember({ metadata, entity, key: keyOf(metadata, entity), values })
 }
 
 /** @returns what makes all as it is now again: for a transaction that may be rolled back. */
@@ -96,7 +102,7 @@ function remember(row: LoadedRow): void {
 
 function loadedRowOf(metadata: EntityMetadata, entity: ObjectLiteral): LoadedRow | undefined {
   const own = loaded.byEntity.get(entity)
-  if (own !== undefined && isOf(metadata, own)) return own
+  if (own !== undefined) return isOf(metadata, own) && hasKey(metadata, entity, own) ? own : undefined
   const id = rowId(metadata, entity)
   if (id === undefined) return undefined
   for (const column of fileColumnsOf(metadata)) {
@@ -109,9 +115,22 @@ function loadedRowOf(metadata: EntityMetadata, entity: ObjectLiteral): LoadedRow
   return undefined
 }
 
-/** Whether a row is of the database that is written to. */
-function isOf({ dataSource }: EntityMetadata, { metadata }: LoadedRow): boolean {
-  return isSameDatabase(dataSource, metadata.dataSource)
+function keyOf({ primaryColumns }: EntityMetadata, entity: ObjectLiteral): unknown[] {
+  return primaryColumns.map((column) => column.getEntityValue(entity))
+}
+
+/** Whether an entity still stands for the row that it was loaded from. */
+function hasKey(metadata: EntityMetadata, entity: ObjectLiteral, { key }: LoadedRow): boolean {
+  const now = keyOf(metadata, entity)
+  if (now.every((value, index) => value === key[index])) return true
+  const then: ObjectLiteral = {}
+  for (const [index, column] of metadata.primaryColumns.entries()) column.setEntityValue(then, key[index])
+  return rowId(metadata, entity) === rowId(metadata, then)
+}
+
+/** Whether a row is of the table, and the database, that is written to. */
+function isOf({ tablePath, dataSource }: EntityMetadata, { metadata }: LoadedRow): boolean {
+  return metadata.tablePath === tablePath && isSameDatabase(dataSource, metadata.dataSource)
 }
 
 /**
@@ -128,7 +147,7 @@ function isCopy(metadata: EntityMetadata, entity: ObjectLiteral, source: LoadedR
   )
 }
 
-/** A list may be changed in place. */
-function copyOf(value: unknown): unknown {
+/** A value that stays as it is: a list may be changed in place. */
+export function copyOf(value: unknown): unknown {
   return Array.isArray(value) ? [...value] : value
 }

@@ -7,7 +7,7 @@ import { dialectOf, lockClause, tableName } from './file-sql.js'
 import { rowId } from './row-id.js'
 
 /** Rows of one statement: with a parameter for each part of a key, a database takes a few thousand. */
-const rowsPerStatement = 500
+const rowsPerStatement = 100
 
 /** What the file columns of a row hold now, by column: an S3File, a list of them, or null. */
 export type LockedRow = Map<FileColumn, unknown>
@@ -27,34 +27,31 @@ export async function lockRows(
 ): Promise<Map<string, LockedRow>> {
   const { dataSource } = runner
   const { driver } = dataSource
-  const keys = metadata.primaryColumns
-  const selected = [...keys, ...columns.flatMap(refColumns)]
-  const list = selected.map((column, index) => `${readable(dataSource, column)} AS c${index}`)
-  const from = `SELECT ${list.join(', ')} FROM ${tableName(dataSource, metadata)} f WHERE `
+  const selected = columns.flatMap(refColumns)
+  const list = selected.map((column, index) => `${readable(dataSource, column)} AS c${index}`).join(', ')
   const found = new Map<string, LockedRow>()
   for (const some of batchesOf(ids, rowsPerStatement)) {
     const parameters: ObjectLiteral = {}
     const conditions = some.map((id, row) => {
-      const parts = keys.map((column, part) => {
+      const parts = metadata.primaryColumns.map((column, part) => {
         parameters[`k${row}_${part}`] = driver.preparePersistentValue(column.getEntityValue(id), column)
         return `f.${driver.escape(column.databaseName)} = :k${row}_${part}`
       })
       return `(${parts.join(' AND ')})`
     })
-    const sql = from + conditions.join(' OR ') + lockClause(dataSource)
+    // The database says which key it is: it may take another spelling for the same.
+    const which = conditions.map((condition, index) => `WHEN ${condition} THEN ${index}`).join(' ')
+    const sql =
+      `SELECT CASE ${which} END AS n, ${list} FROM ${tableName(dataSource, metadata)} f ` +
+      `WHERE ${conditions.join(' OR ')}${lockClause(dataSource)}`
     const rows: ObjectLiteral[] = await runner.query(...driver.escapeQueryWithParameters(sql, parameters))
     for (const raw of rows) {
       const values = selected.map((column, index) => driver.prepareHydratedValue(raw[`c${index}`], column))
-      const key: ObjectLiteral = {}
-      for (const [index, column] of keys.entries()) column.setEntityValue(key, values[index])
       const files: LockedRow = new Map()
-      let next = keys.length
-      for (const column of columns) {
-        const own = values.slice(next, next + refColumns(column).length)
-        next += own.length
-        files.set(column, fileOf(column, own))
-      }
-      found.set(rowId(metadata, key) as string, files)
+      for (const column of columns)
+        files.set(column, fileOf(column, values.splice(0, refColumns(column).length)))
+      const id = some[Number(raw.n)] as ObjectLiteral
+      found.set(rowId(metadata, id) as string, files)
     }
   }
   return found

@@ -154,7 +154,7 @@ export class S3FileSubscriber implements EntitySubscriberInterface {
     TransactionFiles.forget(runner)
     const { attached, unused, released } = files.committed(!sharesConnection(runner.dataSource))
     for (const file of attached) settleUpload(file)
-    this.#dropUploads(runner.dataSource, unused)
+    this.#endUploads(runner.dataSource, unused)
     if (this[lifecycleOfSubscriber].deleteAfterSeconds > 0) return
     const queue = CleanupQueue.of(runner.dataSource)
     if (FileJournal.of(runner.dataSource) === undefined) queue.addObjects(released)
@@ -164,8 +164,7 @@ export class S3FileSubscriber implements EntitySubscriberInterface {
   #settleRollback(runner: QueryRunner, files: TransactionFiles): Promise<void> {
     TransactionFiles.forget(runner)
     const { unused, onUndo } = files.rolledBack()
-    if (this[lifecycleOfSubscriber].onRollback === 'delete') this.#dropUploads(runner.dataSource, unused)
-    else for (const file of unused) markFresh(file)
+    this.#endUploads(runner.dataSource, unused)
     return this.#redo(onUndo)
   }
 
@@ -175,6 +174,12 @@ export class S3FileSubscriber implements EntitySubscriberInterface {
     // Nobody knows whether COMMIT, or a statement that was a transaction of its own, was done: both objects stay.
     if (files.isCommitTried) TransactionFiles.forget(runner)
     else void this.#settleRollback(runner, files)
+  }
+
+  /** Of a transaction or savepoint that was rolled back. */
+  #endUploads(dataSource: DataSource, uploads: S3File[]): void {
+    if (this[lifecycleOfSubscriber].onRollback === 'delete') this.#dropUploads(dataSource, uploads)
+    else for (const file of uploads) markFresh(file)
   }
 
   #dropUploads(dataSource: DataSource, uploads: S3File[]): void {

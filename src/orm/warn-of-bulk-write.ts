@@ -24,7 +24,8 @@ export async function warnOfBulkWrite(
   if (isSeen && FileJournal.of(dataSource) !== undefined && (await areThere(on, metadata))) return
   process.emitWarning(
     `a statement (${statement}) changed files of ${metadata.name} without loading its rows: the objects they let go ` +
-      `stay behind. Add the triggers of fileTriggers(${metadata.name}) in a migration, or use save() and remove(); ` +
+      `stay behind. With FileJournalEntry among the entities, make triggers in a migration: await ` +
+      `createFileTriggers(queryRunner, ${metadata.name}); or use save() and remove(). ` +
       '`npx typeorm-s3-file reconcile` finds what is left.',
     { code: 'S3FILE_BULK_WRITE' },
   )

@@ -281,6 +281,44 @@ describe.each(settings)('on $name', ({ database, hasJournal }) => {
         },
       )
 
+      it.each([false, true])(
+        'saves what it is given while a save is on its way (the row is new: %s)',
+        async (isNew) => {
+          const row = isNew
+            ? Object.assign(new Class(), { title: 'x' })
+            : await loaded((await saved(Class)).id)
+          for (const text of ['b', 'c', 'd']) {
+            row.file = await world.upload(text)
+            const saving = world.manager.save(row)
+            await new Promise(setImmediate)
+            const next = await world.upload(`${text}2`)
+            row.file = next
+            await saving
+            await world.manager.save(row)
+            await world.expectTruth()
+            expect((await fileOf(Class, row.id))?.equals(next)).toBe(true)
+          }
+        },
+      )
+
+      it('leaves exactly the last file when one save writes the row twice', async () => {
+        const { id } = await saved(Class)
+        const files = [await world.upload('b'), await world.upload('c')]
+        await world.manager.save(Class as EntityTarget<Way>, files.map((file) => ({ id, file })) as never)
+        await world.expectTruth()
+        expect(await world.rowKeys()).toHaveLength(1)
+      })
+
+      it('takes the file along when it is saved as another row', async () => {
+        const [one, two] = [await saved(Class, 'x'), await saved(Class, 'y')]
+        const row = await loaded(one.id)
+        await world.manager.remove(await loaded(one.id))
+        const file = await world.upload('z')
+        await world.manager.save(Object.assign(row, { id: two.id, title: 'z', file }))
+        await world.expectTruth()
+        expect((await fileOf(Class, two.id))?.equals(file)).toBe(true)
+      })
+
       it('saves again what was rolled back', async () => {
         const row = await saved(Class)
         const Keeping = S3FileSubscriber.with({ onRollback: 'keep' })
@@ -325,6 +363,19 @@ describe.each(settings)('on $name', ({ database, hasJournal }) => {
       await world.manager.save(Object.assign(mine, { title: 'y' }))
       await world.expectTruth()
       expect(await names(id)).toEqual(['a.txt'])
+    })
+
+    it('keeps what saves have added that run side by side, also in one transaction', async () => {
+      const { id } = await world.saved(ListWay, { files: [] })
+      const rows = [await loaded(id), await loaded(id), await loaded(id)]
+      for (const [index, row] of rows.entries()) row.files?.push(await world.upload(`${index}`))
+      await Promise.all(rows.slice(0, 2).map((row) => world.manager.save(row)))
+      rows[0]?.files?.push(await world.upload('3'))
+      await world.dataSource.transaction(async (manager) => {
+        await Promise.all([rows[0], rows[2]].map((row) => manager.save(row as ListWay)))
+      })
+      await world.expectTruth()
+      expect((await names(id))?.sort()).toEqual(['0.txt', '1.txt', '2.txt', '3.txt'])
     })
 
     it('is changed step by step within a transaction', async () => {

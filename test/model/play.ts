@@ -5,12 +5,14 @@ import { type Field, type Kind, kinds } from './entities.ts'
 import type { Action, Program, Save, Step } from './program.ts'
 import {
   type Branch,
+  beside,
   clean,
   commit,
   discard,
   type Files,
   failures,
   isSame,
+  locked,
   type Outcome,
   type Row,
   type Rules,
@@ -57,8 +59,10 @@ interface Deed {
   promise: (state: State, present: ReadonlySet<string>) => Branch[]
   /** When it has ended. */
   after?: (outcome: Outcome) => void
-  /** Whether it does nothing but what the promises say of rows. */
+  /** Whether it writes rows. */
   isWrite: boolean
+  /** Keys of the files that it gives to rows. */
+  offered?: string[]
 }
 
 interface Observed {
@@ -87,6 +91,10 @@ export class Play {
   #states: State[]
   /** Whether another session may change which rows there are before the step is done. */
   #isMet = false
+  /** The objects that were there when the step began, and what it has uploaded. */
+  #present = new Set<string>()
+  /** Whether the step that is made ready is one of another session than the open transaction. */
+  #isBeside = false
   /** Objects whose entries have waited for all that they wait for. */
   #aged = new Set<string>()
   /** Entities that another session has. */
@@ -99,7 +107,11 @@ export class Play {
     this.#world = world
     this.#program = program
     this.#used = [...new Set(program.kinds)].map((name) => kinds.find((kind) => kind.name === name) as Kind)
-    const rules: Rules = { hasJournal: world.hasJournal, hasTriggers: world.setting === 'triggers' }
+    const rules: Rules = {
+      hasJournal: world.hasJournal,
+      hasTriggers: world.setting === 'triggers',
+      isDoomedByFailure: world.dataSource.options.type === 'postgres',
+    }
     this.#states = [new State(rules)]
   }
 
@@ -127,7 +139,7 @@ export class Play {
   }
 
   get #manager(): EntityManager {
-    return this.#world.transaction?.manager ?? this.#world.manager
+    return (this.#isBeside ? undefined : this.#world.transaction?.manager) ?? this.#world.manager
   }
 
   /** The rows that are there before the program begins. */
@@ -178,6 +190,7 @@ export class Play {
     const file = await this.#world.upload()
     this.#files.push(file)
     for (const state of this.#states) state.fates.set(shortKey(file.key), 'unsaved')
+    this.#present.add(shortKey(file.key))
     return file
   }
 
@@ -185,7 +198,7 @@ export class Play {
     this.#isMet = step.meanwhile.length > 0
     if (this.#isMet && step.action.do === 'janitor' && step.action.isAged && this.#world.hasJournal)
       await this.#age()
-    const deed = await this.#deed(step.action)
+    const deed = await this.#deedOf(step.action, step.by === 1)
     if (deed === undefined) return
     const isAlone = this.#isOpen && !this.#world.isServer
     const others = step.meanwhile.filter(({ action }) => !isAlone && !this.#isMisuse(step, action))
@@ -204,6 +217,7 @@ export class Play {
 
   async #do(deed: Deed): Promise<void> {
     const { objects } = await this.#observe()
+    this.#present = objects
     this.operations++
     const { outcome, text } = await attempt(deed)
     this.lines.push(`${this.#number}. ${deed.text} → ${text}`)
@@ -213,6 +227,7 @@ export class Play {
       [outcome],
       text,
     )
+    this.#noteFailure(deed, outcome)
     deed.after?.(outcome)
   }
 
@@ -221,10 +236,12 @@ export class Play {
     // A day goes by before, not while, a step is under way.
     if (others.some(({ action }) => action.do === 'janitor' && action.isAged)) await this.#age()
     const { objects } = await this.#observe()
+    this.#present = objects
     const line = this.lines.length
     const done: { deed: Deed; outcome: Outcome; text: string }[] = []
     const waiting = [...others]
     let points = 0
+    let running: Promise<void> | undefined
     const onPoint = async (isFree: boolean, statement: string | undefined) => {
       const [next] = waiting
       if (next === undefined || (!isFree && !this.#world.isServer)) return
@@ -233,19 +250,27 @@ export class Play {
       points = 0
       waiting.shift()
       this.#world.onPoint = undefined
-      const other = await this.#deed(next.action)
+      running = come(next)
+      await running
+    }
+    const come = async ({ after, action }: Step['meanwhile'][number]) => {
+      const other = await this.#deedOf(action, true)
       if (other !== undefined) {
         const { outcome, text } = await attempt(other)
-        done.push({ deed: other, outcome, text })
-        this.lines.push(`   meanwhile, after ${next.after} points: ${other.text} → ${text}`)
+        done.push({ deed: this.#world.isServer ? mayWait(other) : other, outcome, text })
+        this.lines.push(`   meanwhile, after ${after} points: ${other.text} → ${text}`)
       }
       for (const handle of this.#handles) this.#busy.add(handle)
-      this.#world.onPoint = onPoint
+      if (!hasEnded) this.#world.onPoint = onPoint
     }
+    let hasEnded = false
     this.#busy = new Set(this.#handles)
     this.#world.onPoint = onPoint
     const first = await attempt(deed)
+    hasEnded = true
     this.#world.onPoint = undefined
+    // It may have come between requests of the clean-up in the background.
+    await running
     this.#busy.clear()
     this.operations += 1 + done.length
     this.lines.splice(line, 0, `${this.#number}. ${deed.text} → ${first.text}`)
@@ -271,6 +296,7 @@ export class Play {
       }
     }
     this.#choose(branches, seen, seen.join(', '))
+    this.#noteFailure(deed, first.outcome)
     deed.after?.(first.outcome)
     for (const other of done) other.deed.after?.(other.outcome)
     if (done.length > 0) await this.#adoptTitles()
@@ -280,10 +306,12 @@ export class Play {
   async #adoptTitles(): Promise<void> {
     const { rows } = await this.#observe()
     for (const state of this.#states) {
-      for (const [id, row] of state.view()) {
+      for (const [id, row] of this.#world.isServer ? state.committed : state.view()) {
         const observed = rows.get(id)
         if (observed !== undefined && observed.title !== row.title) {
-          state.setRow(id, { ...row, title: observed.title })
+          const adopted = { ...row, title: observed.title }
+          if (this.#world.isServer) state.committed.set(id, adopted)
+          else state.setRow(id, adopted)
         }
       }
     }
@@ -304,6 +332,14 @@ export class Play {
     this.#states = distinct(chosen.map(({ state }) => state)).slice(0, maxStates)
   }
 
+  /** Whether a statement of the open transaction has failed in the database. */
+  #noteFailure({ text }: Deed, outcome: Outcome): void {
+    const { isDoomedByFailure } = this.#state.rules
+    if (!isDoomedByFailure || (outcome !== 'database' && outcome !== 'locked')) return
+    if (text.startsWith('beside')) return
+    for (const state of this.#states) state.isDoomed = state.levels.length > 0
+  }
+
   async #settle(): Promise<void> {
     if (this.#isOpen && !this.#world.isServer) return
     await withinTime(filesSettled(), 'filesSettled()')
@@ -311,25 +347,26 @@ export class Play {
   }
 
   async #observe(): Promise<Observed> {
-    const rows = await this.#world.rows(this.#used, this.#manager)
-    return { rows, objects: new Set([...this.#world.objects.keys()].map(shortKey)) }
+    const rows = await this.#world.rows(this.#used)
+    return { rows, objects: new Set((await this.#world.objects()).map(shortKey)) }
   }
 
   /** Some state that the promises allow has what is there. */
   async #check(): Promise<void> {
     const observed = await this.#observe()
-    const complaints = this.#states.map((state) => complaint(state, observed))
+    const { isServer } = this.#world
+    const complaints = this.#states.map((state) => complaint(state, observed, isServer))
     const left = this.#states.filter((_, index) => complaints[index] === undefined)
     if (left.length === 0) throw new Violation(complaints[0])
     this.#states = left
-    for (const state of left) adoptOrder(state, observed)
+    if (!isServer || !this.#isOpen) for (const state of left) adoptOrder(state, observed)
     const [error] = this.#world.cleanupErrors
     if (error !== undefined) throw new Violation(`onCleanupError was called: ${error}`)
   }
 
   async #finish(): Promise<void> {
     this.#isMet = false
-    while (this.#isOpen) await this.#do(await this.#end('commit'))
+    while (this.#isOpen) await this.#do(this.#end('commit'))
     await this.#settle()
     await this.#check()
     const entries = new Set([...(await this.#world.entries())].map(shortKey))
@@ -346,9 +383,11 @@ export class Play {
       await this.#settle()
       await this.#check()
     }
-    for (const [key, { bytes }] of this.#world.objects) {
-      if (bytes.toString() !== key)
+    for (const key of await this.#world.objects()) {
+      const bytes = await new S3File({ key }).bytes()
+      if (!key.endsWith(bytes.toString())) {
         throw new Violation(`at the end: ${shortKey(key)} has the bytes of ${bytes}`)
+      }
     }
     const deed = await this.#deed({ do: 'reconcile' })
     await this.#do(deed as Deed)
@@ -357,22 +396,41 @@ export class Play {
     if (left.length > 0) throw new Violation(`at the end: no row refers to ${left}`)
   }
 
-  async #end(how: 'commit' | 'rollback'): Promise<Deed> {
+  #end(how: 'commit' | 'rollback'): Deed {
+    const isSavepoint = this.#state.levels.length > 1
+    // PostgreSQL takes no RELEASE SAVEPOINT after a failure.
+    const done = isSavepoint && this.#state.isDoomed ? 'rollback' : how
     return {
-      text: `${how}${this.#state.levels.length > 1 ? ' of the savepoint' : ''}`,
-      run: async () => {
-        const runner = this.#world.transaction
-        if (runner === undefined) throw new Error('no transaction is open')
-        if (how === 'rollback') return runner.rollbackTransaction()
-        try {
-          await runner.commitTransaction()
-        } catch (error) {
-          while (runner.isTransactionActive) await runner.rollbackTransaction()
-          throw error
-        }
-      },
-      promise: how === 'commit' ? commit : rollback,
+      text: `${done}${isSavepoint ? ' of the savepoint' : ''}`,
+      run: () => this.#world.end(done),
+      promise: done === 'commit' ? commit : rollback,
       isWrite: false,
+    }
+  }
+
+  /** A step, made ready for the session that takes it. */
+  async #deedOf(action: Action, isBeside: boolean): Promise<Deed | undefined> {
+    const isTransactional = action.do === 'begin' || action.do === 'commit' || action.do === 'rollback'
+    if (isTransactional || !this.#isOpen || !this.#world.isServer) {
+      const isStuck = this.#state.isDoomed && action.do !== 'commit' && action.do !== 'rollback'
+      return isStuck ? undefined : this.#deed(action)
+    }
+    if (!isBeside) return this.#state.isDoomed ? undefined : this.#deed(action)
+    this.#isBeside = true
+    try {
+      const deed = await this.#deed(action)
+      if (deed === undefined) return undefined
+      const { promise, text } = deed
+      const isBackground = action.do === 'janitor'
+      return mayWait({
+        ...deed,
+        text: `beside the transaction: ${text}`,
+        promise: isBackground
+          ? promise
+          : (state, present) => beside(state, (committed) => promise(committed, present)),
+      })
+    } finally {
+      this.#isBeside = false
     }
   }
 
@@ -402,8 +460,7 @@ export class Play {
         if (this.#state.levels.length >= 3) return undefined
         return {
           text: this.#isOpen ? 'savepoint' : 'begin',
-          run: () =>
-            (this.#world.transaction ?? this.#world.dataSource.createQueryRunner()).startTransaction(),
+          run: () => this.#world.begin(),
           promise: (state) => {
             const next = state.clone()
             next.begin()
@@ -446,8 +503,9 @@ export class Play {
   }
 
   async #age(): Promise<void> {
-    await this.#world.age()
-    this.#aged = new Set(this.#state.fates.keys())
+    if (!this.#world.hasJournal) return
+    const aged = await this.#world.age()
+    this.#aged = new Set(aged.map(shortKey))
   }
 
   async #find(kind: Kind, number: number, part: 'all' | 'title' | 'file' = 'all', isParent = false) {
@@ -489,7 +547,7 @@ export class Play {
       for (const field of kind.fields) {
         for (const file of [valueAt(entity, field)].flat()) if (isS3File(file)) this.#files.push(file)
       }
-      for (const state of this.#states) state.learn(handle.id, { files: { ...given }, isLoaded: true })
+      for (const state of this.#states) state.learn(handle.id, { files: { ...given } }, 'loaded')
     }
     return handle
   }
@@ -590,6 +648,7 @@ export class Play {
     const source = await this.#source(action)
     if (source === undefined) return undefined
     const { handle } = source
+    const manager = this.#manager
     const { kind, number } = handle
     const id = idOf(kind, number)
     const field = kind.fields[action.from === 'parent' ? 0 : action.field % kind.fields.length] as Field
@@ -611,7 +670,9 @@ export class Play {
     if (action.title === 'taken') title = this.#takenTitle(id)
     if (
       title === undefined &&
-      (action.title === 'new' || setting.isPending || ((isNew || this.#isMet) && handle.title === undefined))
+      (action.title === 'new' ||
+        setting.isPending ||
+        ((isNew || this.#isMet || this.#isBeside) && handle.title === undefined))
     ) {
       title = this.#newTitle()
     }
@@ -666,7 +727,8 @@ export class Play {
     const how = action.how === 'usual' ? '' : ` (${action.how})`
     return {
       text: `save ${source.text} of ${id}${what && ` with ${what}`}${how}`,
-      run: () => this.#manager.save(target, entity, options),
+      offered: Object.values(wanted.files).flatMap((keys) => keys ?? []),
+      run: () => manager.save(target, entity, options),
       promise: (state, present) =>
         setting.isInvalid ? failures(state, [wanted], ['invalid-value']) : write(state, [wanted], present),
       after: (outcome) => {
@@ -686,7 +748,7 @@ export class Play {
       if (given !== undefined) handle.given[field.path] = keysOf(valueAt(handle.entity, field)) ?? []
       else if (isNew) handle.given[field.path] = []
     }
-    for (const state of this.#states) state.learn(handle.id, { files: { ...handle.given }, isLoaded: true })
+    for (const state of this.#states) state.learn(handle.id, { files: { ...handle.given } }, 'saved')
   }
 
   #takenTitle(id: string): string | undefined {
@@ -860,6 +922,7 @@ export class Play {
     }
     return {
       text: `${action.kind} ${action.kind === 'updateAll' ? kind.name : id}${what && ` with ${what}`}${action.kind === 'upsert' ? '' : how}`,
+      offered: [...(setting.keys ?? [])],
       run,
       promise: (state, present) => {
         const rows = action.kind === 'updateAll' ? this.#idsOf(state, kind) : [id]
@@ -1065,6 +1128,12 @@ export class Play {
   }
 }
 
+/** A step that finds locks of another one that is under way. */
+function mayWait(deed: Deed): Deed {
+  const { promise, offered = [] } = deed
+  return { ...deed, promise: (state, present) => [...promise(state, present), locked(state, offered)] }
+}
+
 function plain(text: string, run: () => Promise<unknown>): Deed {
   return { text, run, promise: (state) => [{ outcome: 'ok', state }], isWrite: false }
 }
@@ -1075,6 +1144,7 @@ async function attempt({ run, text }: Deed): Promise<{ outcome: Outcome; text: s
     return { outcome: 'ok', text: 'ok' }
   } catch (error) {
     if (error instanceof Violation) throw error
+    if (isLocked(error)) return { outcome: 'locked', text: 'would have to wait' }
     if (isS3FileError(error)) {
       const code = error.code as string
       if (['file-gone', 'file-changed', 'file-saved', 'invalid-value'].includes(code)) {
@@ -1085,6 +1155,17 @@ async function attempt({ run, text }: Deed): Promise<{ outcome: Outcome; text: s
     if (error instanceof QueryFailedError) return { outcome: 'database', text: `database: ${error.message}` }
     throw new Violation(`${text} threw ${shortStack(error)}`)
   }
+}
+
+/** A lock that was not to be had in time, or a deadlock, whoever says so. */
+function isLocked(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    const { code, errno } = cause as { code?: string; errno?: number }
+    if (code === '55P03' || code === '40P01' || errno === 1205 || errno === 1213) return true
+    const { driverError } = cause as { driverError?: unknown }
+    if (driverError !== undefined && driverError !== cause && isLocked(driverError)) return true
+  }
+  return false
 }
 
 /** The error and the part of the package, or of TypeORM, that it comes from. */
@@ -1126,8 +1207,8 @@ function compose(
 }
 
 /** What is not as a state has it. */
-function complaint(state: State, { rows, objects }: Observed): string | undefined {
-  const expected = state.view()
+function complaint(state: State, { rows, objects }: Observed, isServer: boolean): string | undefined {
+  const expected = isServer ? state.committed : state.view()
   for (const [id, row] of expected) {
     const found = rows.get(id)
     if (found === undefined) return `there is no row ${id} any more`

@@ -47,13 +47,13 @@ export type Release = 'seen' | 'bulk'
 export interface Rules {
   hasJournal: boolean
   hasTriggers: boolean
+  /** Whether a statement that fails ends the transaction, as on PostgreSQL. */
+  isDoomedByFailure: boolean
 }
 
 /** What an instance had when it was loaded, or saved last; a file that was not selected is undefined. */
 export interface Known {
   files: Readonly<Record<string, Files | undefined>>
-  /** Whether `find()` gave it, or a `save()` has. */
-  isLoaded: boolean
 }
 
 /** What a transaction, or a savepoint of it, has done. */
@@ -64,15 +64,12 @@ class Level {
   readonly offered = new Set<string>()
   /** Uploads of savepoints that were rolled back. */
   readonly undone = new Set<string>()
-  /** What instances had before it began. */
-  readonly known: Map<number, Known>
-
-  constructor(known: Map<number, Known>) {
-    this.known = new Map(known)
-  }
+  /** What instances that were saved in it had before. */
+  readonly known = new Map<number, Known | undefined>()
 
   clone(): Level {
-    const copy = new Level(this.known)
+    const copy = new Level()
+    for (const [instance, known] of this.known) copy.known.set(instance, known)
     for (const [id, row] of this.rows) copy.rows.set(id, row)
     for (const [key, release] of this.released) copy.released.set(key, release)
     for (const key of this.offered) copy.offered.add(key)
@@ -158,13 +155,17 @@ export class State {
     }
   }
 
-  /** A `save()` or `find()` has told an instance what its row has. */
-  learn(instance: number, known: Known): void {
+  /** An instance was loaded, or saved, which a rollback undoes. */
+  learn(instance: number, known: Known, how: 'loaded' | 'saved'): void {
+    const level = this.levels.at(-1)
+    if (how === 'saved' && level !== undefined && !level.known.has(instance)) {
+      level.known.set(instance, this.known.get(instance))
+    }
     this.known.set(instance, known)
   }
 
   begin(): void {
-    this.levels.push(new Level(this.known))
+    this.levels.push(new Level())
   }
 
   /** What the commit of the transaction, or of a savepoint, does. */
@@ -177,6 +178,9 @@ export class State {
         parent.released.set(key, worse(parent.released.get(key), release))
       for (const key of level.offered) parent.offered.add(key)
       for (const key of level.undone) parent.undone.add(key)
+      for (const [instance, known] of level.known) {
+        if (!parent.known.has(instance)) parent.known.set(instance, known)
+      }
       return
     }
     for (const key of level.offered) {
@@ -190,7 +194,10 @@ export class State {
   /** What the rollback of the transaction, or to a savepoint, does. */
   rollback(): void {
     const level = this.levels.pop() as Level
-    this.known = level.known
+    for (const [instance, known] of level.known) {
+      if (known === undefined) this.known.delete(instance)
+      else this.known.set(instance, known)
+    }
     const parent = this.levels.at(-1)
     for (const key of level.offered) {
       if (parent !== undefined) {
@@ -291,7 +298,12 @@ export function write(state: State, writes: readonly Write[], present: ReadonlyS
         if (!result.files.includes(key)) released.set(key, worse(released.get(key), one.release))
       for (const key of result.files) if (!had.includes(key)) attached.add(key)
     }
-    next.setRow(one.row, { title: one.title ?? row?.title ?? '', files, ...(isMerged ? { isMerged } : {}) })
+    const title = one.title ?? row?.title ?? ''
+    const isChanged =
+      row === undefined ||
+      row.title !== title ||
+      Object.entries(files).some(([field, keys]) => !isSame(keys, row.files[field] ?? []))
+    if (isChanged) next.setRow(one.row, { title, files, ...(isMerged ? { isMerged } : {}) })
   }
   for (const key of attached) {
     const there = isThere(state, key, present)
@@ -428,6 +440,29 @@ export function rollback(state: State): Branch[] {
   return [{ outcome: 'ok', state: next }]
 }
 
+/** What a session beside the open transaction does: it sees what is committed. */
+export function beside(state: State, promise: (committed: State) => Branch[]): Branch[] {
+  if (state.levels.length === 0) return promise(state)
+  const committed = state.clone()
+  const { levels, isDoomed } = committed
+  committed.levels = []
+  committed.isDoomed = false
+  return promise(committed).map(({ outcome, state }) => {
+    const next = state.clone()
+    next.levels = levels.map((level) => level.clone())
+    next.isDoomed = isDoomed
+    return { outcome, state: next }
+  })
+}
+
+/** A statement that would have to wait for another session's lock, which these programs do not: it fails. */
+export function locked(state: State, offered: readonly string[]): Branch {
+  const next = state.clone()
+  next.offer(offered)
+  for (const key of offered) if (next.fates.get(key) === 'unsaved') next.fates.set(key, 'offered')
+  return { outcome: 'locked', state: next }
+}
+
 /** The clean-up in the background has done all it can. */
 export function settle(state: State): State {
   const next = state.clone()
@@ -442,8 +477,7 @@ export function clean(state: State, aged: ReadonlySet<string>): State {
   for (const [key, fate] of next.fates) {
     if (next.isReferred(key)) continue
     if (fate === 'due') next.fates.set(key, 'gone')
-    if (aged.has(key) && (fate === 'unsaved' || fate === 'offered' || fate === 'going'))
-      next.fates.set(key, 'gone')
+    if (aged.has(key) && (fate === 'unsaved' || fate === 'offered')) next.fates.set(key, 'gone')
   }
   return next
 }

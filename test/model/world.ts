@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import {
   DataSource,
   type DataSourceOptions,
@@ -16,9 +17,11 @@ import {
   type S3File,
   S3FileField,
   S3FileSubscriber,
+  S3Storage,
   uploadFromStream,
 } from '../../src/index.ts'
 import { MemoryStorage } from '../../src/testing.ts'
+import { dataSourceOptions, readServers, s3ClientConfig } from '../support/servers.ts'
 import { EarlySubscriber, type Kind, kinds, LateSubscriber, modelEntities } from './entities.ts'
 import type { Files, Row } from './promises.ts'
 
@@ -36,8 +39,11 @@ export class ModelWorld {
   readonly dataSource: DataSource
   readonly foreign: DataSource
   readonly setting: Setting
-  readonly isServer = false
-  readonly objects: Map<string, { bytes: Buffer }>
+  /** Where each session has a connection of its own. */
+  readonly isServer: boolean
+  readonly #storage: FileStorage
+  /** The open transaction of the program. */
+  #transaction: QueryRunner | undefined
   /** Called before each statement, and without one before each request to the store. */
   onPoint: ((isFree: boolean, statement: string | undefined) => Promise<void>) | undefined
   /** What clean-up in the background could not do. */
@@ -45,19 +51,20 @@ export class ModelWorld {
   #uploads = 0
   #program = 0
 
-  private constructor(dataSource: DataSource, foreign: DataSource, setting: Setting, storage: MemoryStorage) {
+  private constructor(dataSource: DataSource, foreign: DataSource, setting: Setting, storage: FileStorage) {
     this.dataSource = dataSource
     this.foreign = foreign
     this.setting = setting
-    this.objects = storage.objects
+    this.isServer = dataSource.options.type !== 'sqljs'
+    this.#storage = storage
   }
 
   static async start(setting: Setting): Promise<ModelWorld> {
-    const storage = new MemoryStorage()
+    const storage = newStorage()
     let world: ModelWorld | undefined
     const point = async (statement?: string) => {
       const open = world?.onPoint
-      if (open !== undefined) await open(world?.transaction === undefined, statement)
+      if (open !== undefined) await open(world?.isFree === true, statement)
     }
     configureStorages({ default: watched(storage, point), foreign: new MemoryStorage() })
     const foreign = await new DataSource({
@@ -69,7 +76,7 @@ export class ModelWorld {
     const file = await uploadFromStream(Buffer.from('foreign'), { storage: 'foreign' })
     await foreign.manager.save(Object.assign(new ForeignRow(), { id: 1, file }))
     const dataSource = new DataSource({
-      type: 'sqljs',
+      ...databaseOptions(),
       entities: [...modelEntities, ...(setting === 'bare' ? [] : [FileJournalEntry])],
       subscribers: [
         EarlySubscriber,
@@ -80,9 +87,14 @@ export class ModelWorld {
       ],
       synchronize: true,
       dropSchema: true,
-    } as DataSourceOptions)
+    } as unknown as DataSourceOptions)
     watchStatements(dataSource, point)
     await dataSource.initialize()
+    if (dataSource.options.type === 'mariadb') {
+      await dataSource.query('SET GLOBAL innodb_lock_wait_timeout = 1')
+      await dataSource.destroy()
+      await dataSource.initialize()
+    }
     if (setting === 'triggers') {
       const runner = dataSource.createQueryRunner()
       for (const target of new Set(kinds.map((kind) => kind.parent ?? kind.target))) {
@@ -98,10 +110,37 @@ export class ModelWorld {
     return this.dataSource.manager
   }
 
-  /** The query runner of an open transaction that this connection is in. */
+  /** The query runner of the program's open transaction. */
   get transaction(): QueryRunner | undefined {
-    const runner = this.dataSource.createQueryRunner()
-    return runner.isTransactionActive ? runner : undefined
+    return this.#transaction
+  }
+
+  /** Whether other sessions can read what is committed: not while a transaction is open on the one connection of SQLite. */
+  get isFree(): boolean {
+    return this.isServer || !this.dataSource.createQueryRunner().isTransactionActive
+  }
+
+  /** Begins a transaction, or a savepoint of the one that is open. */
+  async begin(): Promise<void> {
+    this.#transaction ??= this.dataSource.createQueryRunner()
+    await this.#transaction.startTransaction()
+  }
+
+  async end(how: 'commit' | 'rollback'): Promise<void> {
+    const runner = this.#transaction
+    if (runner === undefined) throw new Error('no transaction is open')
+    try {
+      if (how === 'commit') await runner.commitTransaction()
+      else await runner.rollbackTransaction()
+    } catch (error) {
+      while (runner.isTransactionActive) await runner.rollbackTransaction()
+      throw error
+    } finally {
+      if (!runner.isTransactionActive) {
+        this.#transaction = undefined
+        await runner.release()
+      }
+    }
   }
 
   get hasJournal(): boolean {
@@ -117,6 +156,13 @@ export class ModelWorld {
       contentType: 'text/plain',
       ...(this.hasJournal ? { journal: fileJournal(this.dataSource) } : {}),
     })
+  }
+
+  /** The keys of all objects. */
+  async objects(): Promise<string[]> {
+    const keys: string[] = []
+    for await (const { key } of this.#storage.list()) keys.push(key)
+    return keys
   }
 
   async foreignFile(): Promise<S3File> {
@@ -198,19 +244,25 @@ export class ModelWorld {
     return new Set(entries.map(({ key }) => key))
   }
 
-  /** Makes all entries that there are as old as if they had waited for all that they wait for. */
-  async age(): Promise<void> {
-    for (const { id, since, dueAt } of await this.manager.find(FileJournalEntry)) {
-      await this.manager.update(FileJournalEntry, id, { since: earlier(since), dueAt: earlier(dueAt) })
+  /** Makes entries that no open transaction holds as old as if they had waited for all that they wait for: of these keys. */
+  async age(): Promise<string[]> {
+    const aged: string[] = []
+    for (const { id, key, since, dueAt } of await this.manager.find(FileJournalEntry)) {
+      const older = { since: earlier(since), dueAt: earlier(dueAt) }
+      const { affected } = await this.manager
+        .update(FileJournalEntry, id, older)
+        .catch(() => ({ affected: 0 }))
+      if (affected === 1) aged.push(key)
     }
+    return aged
   }
 
   /** Deletes all rows, entries and objects. */
   async clear(used: Iterable<Kind>): Promise<void> {
-    while (this.transaction !== undefined) await this.transaction.rollbackTransaction()
+    while (this.#transaction !== undefined) await this.end('rollback')
     for (const kind of used) await this.manager.query(`DELETE FROM ${this.#columns(kind).table}`)
     if (this.hasJournal) await this.manager.query('DELETE FROM file_journal')
-    this.objects.clear()
+    await this.#storage.deleteMany(await this.objects())
     this.cleanupErrors.length = 0
     this.#uploads = 0
     this.#program++
@@ -222,10 +274,31 @@ export class ModelWorld {
   }
 }
 
+/** The store that the environment names, or memory. */
+function newStorage(): FileStorage {
+  const servers = process.env.S3_ENDPOINT === undefined ? undefined : readServers(process.env)
+  if (servers === undefined) return new MemoryStorage()
+  return new S3Storage({
+    bucket: servers.s3.bucket,
+    keyPrefix: `model-${randomBytes(6).toString('hex')}/`,
+    clientConfig: s3ClientConfig(servers.s3, servers.s3.endpoint),
+  })
+}
+
+/** The database that the environment names, whose statements do not wait for others', or SQLite in memory. */
+function databaseOptions(): object {
+  const { MODEL_DATABASE = 'sqljs', DATABASE_URL = 'sqljs://memory' } = process.env
+  if (MODEL_DATABASE === 'sqljs') return { type: 'sqljs' }
+  const options = dataSourceOptions(DATABASE_URL)
+  if (options.type !== 'postgres') return options
+  return { ...options, extra: { max: 10, options: '-c lock_timeout=200' } }
+}
+
 /** The same storage, that tells of each request before it is made. */
-function watched(storage: MemoryStorage, point: () => Promise<void>): FileStorage {
+function watched(storage: FileStorage, point: () => Promise<void>): FileStorage {
   const told = ['put', 'open', 'stat', 'delete', 'deleteMany', 'copy'] as const
-  const watching = Object.create(storage) as MemoryStorage
+  const untold = ['url', 'listUploads', 'abortUpload'] as const
+  const watching = Object.create(storage) as FileStorage
   for (const name of told) {
     const request = (storage[name] as (...given: unknown[]) => Promise<unknown>).bind(storage)
     Object.defineProperty(watching, name, {
@@ -234,6 +307,10 @@ function watched(storage: MemoryStorage, point: () => Promise<void>): FileStorag
         return request(...given)
       },
     })
+  }
+  for (const name of untold) {
+    if (storage[name] === undefined) continue
+    Object.defineProperty(watching, name, { value: (storage[name] as () => unknown).bind(storage) })
   }
   Object.defineProperty(watching, 'list', {
     value: async function* (options: object) {
