@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util'
 import type { DataSource, EntityMetadata } from 'typeorm'
 import { fileColumnsOf } from '../orm/file-columns.js'
 import { dialectOf } from '../orm/file-sql.js'
-import { fileTriggers } from '../orm/file-triggers.js'
+import { fittedTriggers } from '../orm/file-triggers.js'
 import { type Command, commonHelp, commonOptions } from './command.js'
 import { printJson, printLine } from './output.js'
 import { UsageError } from './usage-error.js'
@@ -10,8 +10,8 @@ import { withDataSource } from './with-data-source.js'
 
 const help = `Usage: typeorm-s3-file triggers -d <file> [options]
 
-Prints the SQL of the triggers that write a journal entry when a file column changes or its row goes, whoever does it: for
-a migration, or for the database's own client.
+Prints the SQL of the triggers that keep the file journal when any statement changes a file column or deletes its row: for a
+migration, or for the database's own client.
 
 ${commonHelp}
   --entity <name>            only of this entity; repeatable (default: all with file fields)
@@ -30,14 +30,19 @@ async function run(args: string[]): Promise<number> {
     },
   })
   return withDataSource(values, { storages: false }, async (dataSource) => {
-    for (const { name, target } of chosen(dataSource, values.entity)) {
-      const statements = fileTriggers(dataSource, target)[values.down ? 'down' : 'up']
-      for (const sql of statements) {
-        if (values.json) printJson({ type: 'statement', entity: name, sql })
-        else printLine(script(dataSource, sql))
+    const runner = dataSource.createQueryRunner()
+    try {
+      for (const { name, target } of chosen(dataSource, values.entity)) {
+        const statements = (await fittedTriggers(runner, target))[values.down ? 'down' : 'up']
+        for (const sql of statements) {
+          if (values.json) printJson({ type: 'statement', entity: name, sql })
+          else printLine(script(dataSource, sql))
+        }
       }
+      return 0
+    } finally {
+      await runner.release()
     }
-    return 0
   })
 }
 
@@ -73,7 +78,7 @@ function script(dataSource: DataSource, sql: string): string {
 }
 
 export const triggersCommand: Command = {
-  summary: 'prints the SQL of the triggers that note what UPDATE and DELETE let go',
+  summary: 'prints the SQL of the triggers that keep the file journal for any statement',
   help,
   run,
 }

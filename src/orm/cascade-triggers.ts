@@ -44,6 +44,12 @@ export function cascadeTriggers(dataSource: DataSource, metadata: EntityMetadata
   })
 }
 
+/** The tables whose rows take rows of this one along by ON DELETE CASCADE, directly or through others. */
+export function cascadingParents(dataSource: DataSource, metadata: EntityMetadata): EntityMetadata[] {
+  const parents = cascadesInto(dataSource, metadata, []).map(([first]) => first.referencedEntityMetadata)
+  return [...new Map(parents.map((parent) => [parent.tablePath, parent])).values()]
+}
+
 function cascadesInto(
   dataSource: DataSource,
   metadata: EntityMetadata,

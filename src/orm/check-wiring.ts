@@ -4,13 +4,14 @@ import { storageNames } from '../core/storage-registry.js'
 import { checkKeyIndex } from './check-key-index.js'
 import { checkTable } from './check-table.js'
 import { keyIndex } from './entry-values.js'
-import { type FileColumn, fileColumnsOf } from './file-columns.js'
+import { type FileColumn, fileColumnsOf, fileColumnsOfTable } from './file-columns.js'
 import { FileJournal } from './file-journal.js'
 import { dialectOf } from './file-sql.js'
-import { triggersOf } from './installed-triggers.js'
+import { compareTriggers, hasAnyTriggers, installedTriggers } from './installed-triggers.js'
 import { readBacklog } from './journal-backlog.js'
 import { lifecycleOfSubscriber } from './lifecycle-options.js'
-import { parentsOf, uncoveredCascade } from './trigger-upkeep.js'
+import { tablesOf } from './trigger-upkeep.js'
+import { uncoveredCascade } from './warn-of-cascades.js'
 
 /** What the file columns of one table are called in a finding, such as `Document.file`. */
 const labelOf = ({ column, propertyPath }: FileColumn) => `${column.entityMetadata.name}.${propertyPath}`
@@ -43,6 +44,8 @@ export async function* checkWiring(dataSource: DataSource, signal: AbortSignal):
       for (const column of columns)
         yield await find('key-index', signal, () => checkKeyIndex(runner, metadata, column))
     }
+    const stale = await find('triggers', signal, () => findStaleTriggers(runner))
+    if (stale.status !== 'ok') yield stale
   } finally {
     await runner.release()
   }
@@ -151,28 +154,52 @@ async function checkTriggers(
   const { name } = metadata
   if (columns.every(({ field }) => field.onReplace === 'keep' && field.onRemove === 'keep'))
     return `${name}: its objects stay, so it needs no triggers`
-  if (FileJournal.of(runner.dataSource) === undefined)
-    return { status: 'skipped', message: `${name}: triggers write to the journal, which is not there` }
-  const make = `In a migration: await createFileTriggers(queryRunner, ${name}); or: npx typeorm-s3-file triggers -d <file> --entity ${name}`
-  const state = await triggersOf(runner, metadata)
+  const { dataSource } = runner
+  const cascade = uncoveredCascade(dataSource, metadata)
+  if (FileJournal.of(dataSource) === undefined) {
+    const message = `${name}: triggers write to the journal, which is not there`
+    return cascade === undefined
+      ? { status: 'skipped', message }
+      : { status: 'warning', message: `${message}; ${cascade}` }
+  }
+  const fix = `In a migration: await createFileTriggers(queryRunner, ${name}); or: npx typeorm-s3-file triggers -d <file> --entity ${name}`
+  const { state, differences } = await compareTriggers(runner, metadata)
   if (state === 'complete')
-    return `${name} has triggers: bulk statements and raw SQL release their objects too`
+    return `${name} has triggers: bulk statements and raw SQL keep its objects and the journal in step too`
   if (state === 'outdated') {
     return {
       status: 'problem',
       message:
-        `${name} has triggers that are not those of the entity as it is now: some are missing, outdated or left from another ` +
-        'table. They are not relied on, and may make statements fail',
-      fix: make,
+        `${name} has triggers that are not those of the entity as it is now (${differences.join('; ')}): they are not ` +
+        'relied on, and may make statements fail',
+      fix,
     }
   }
-  const hint =
-    dialectOf(runner.dataSource) === 'mysql' ? ', or the user has no privilege TRIGGER to see them' : ''
-  const cascade = parentsOf(metadata).length > 0 ? `; ${uncoveredCascade(metadata)}` : ''
+  const hint = dialectOf(dataSource) === 'mysql' ? ', or the user has no privilege TRIGGER to see them' : ''
   return {
     status: 'warning',
-    message: `${name} has no triggers${hint}: update(), delete() of the query builder and raw SQL leave objects behind${cascade}`,
-    fix: make,
+    message:
+      `${name} has no triggers${hint}: update(), delete() of the query builder and raw SQL leave objects behind` +
+      (cascade === undefined ? '' : `; ${cascade}`),
+    fix,
+  }
+}
+
+/** Finds triggers of tables whose entities have no file field any more. */
+async function findStaleTriggers(runner: QueryRunner): Promise<Result> {
+  const { dataSource } = runner
+  const stale: { name: string; triggers: string[] }[] = []
+  for (const metadata of (await hasAnyTriggers(runner)) ? tablesOf(dataSource) : []) {
+    if (fileColumnsOfTable(dataSource, metadata).length > 0) continue
+    const triggers = (await installedTriggers(runner, metadata)).map((trigger) => trigger.name)
+    if (triggers.length > 0) stale.push({ name: metadata.name, triggers })
+  }
+  if (stale.length === 0) return 'no table without file fields has triggers'
+  const told = stale.map(({ name, triggers }) => `${name} (${triggers.join(', ')})`)
+  return {
+    status: 'problem',
+    message: `${told.join(', ')}: triggers are left from file fields that are gone, and may make statements fail`,
+    fix: `In a migration: ${stale.map(({ name }) => `await dropFileTriggers(queryRunner, ${name})`).join('; ')}`,
   }
 }
 

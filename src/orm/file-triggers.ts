@@ -1,26 +1,36 @@
-import type { DataSource, EntityMetadata, EntityTarget, ObjectLiteral, QueryRunner } from 'typeorm'
+import type { DataSource, EntityTarget, ObjectLiteral, QueryRunner } from 'typeorm'
 import { ConfigurationError } from '../core/errors.js'
 import { fileColumnsOfTable } from './file-columns.js'
 import { FileJournal } from './file-journal.js'
-import { dialectOf, nameBeside } from './file-sql.js'
+import { dialectOf } from './file-sql.js'
 import { forgetTriggers, installedTriggers } from './installed-triggers.js'
-import { defineTriggers, dropInPostgres } from './trigger-definitions.js'
-import { triggerName } from './trigger-names.js'
+import { defineTriggers, dropShared, dropTrigger } from './trigger-definitions.js'
+
+/** Statements that make triggers and that drop them. */
+interface TriggerSql {
+  up: string[]
+  down: string[]
+}
 
 /**
- * SQL of the triggers that write an entry of the file journal, in the same transaction, for each object that a row of
- * the entity's table lets go: whichever way it was changed, by `save()`, `update()`, `delete()`, the query builder, a
- * foreign key with ON DELETE CASCADE, raw SQL or, on PostgreSQL, TRUNCATE. `up` makes the triggers, `down` drops them;
- * both are to be run one by one, as `createFileTriggers()` and `dropFileTriggers()` do.
+ * Returns the SQL of the triggers that keep the file journal, in the transaction of the statement that changes rows of the
+ * entity's table: `save()`, `insert()`, `update()`, `upsert()`, `delete()`, the query builder, ON DELETE CASCADE, raw SQL
+ * and, on PostgreSQL, TRUNCATE. Run the statements one by one, as `createFileTriggers()` and `dropFileTriggers()` do.
  *
- * - A migration drops the triggers before it changes file columns or the journal's table, and makes them again
- *   afterwards. They are to be made again, too, when `onReplace`, `onRemove`, `storage` or a foreign key of the entity
- *   has changed. On SQLite, TypeORM makes a table anew to change it, and its triggers are gone.
- * - TRUNCATE on MySQL, and so `clear()`, fires no triggers, nor does REPLACE on SQLite without
- *   `PRAGMA recursive_triggers`. On PostgreSQL, an UPDATE has to name the file's column: what a trigger of your own
- *   changes besides is not seen.
- * - On PostgreSQL, whoever writes to the table must be allowed to insert into the journal's. On MySQL, the
- *   application's user needs the privilege TRIGGER to see that they are there.
+ * - An object that a row releases gets an entry. An object that a row comes to refer to loses its entries: an upload is
+ *   pending no more, a released object stays. When a janitor is deleting the object, the statement fails.
+ * - Drop the triggers in a migration that drops or renames file columns or changes the journal's table, and make them
+ *   again afterwards: on MySQL, every statement on the table fails otherwise. Make them again, too, when a file field is
+ *   added, or `onReplace`, `onRemove`, `storage` or a foreign key of the entity changes. Until then they are not relied on.
+ *   On SQLite, TypeORM makes a table anew to change it, which drops its triggers.
+ * - TRUNCATE on MySQL fires no triggers. REPLACE on SQLite fires those for deleted rows only with
+ *   `PRAGMA recursive_triggers`. On PostgreSQL, TRUNCATE fails in a transaction of REPEATABLE READ or SERIALIZABLE, which
+ *   may not see all rows, and an UPDATE has to name the file's column: what a trigger of your own changes besides is not
+ *   seen.
+ * - On PostgreSQL, whoever writes to the table needs SELECT, INSERT and DELETE on the journal's. On MySQL, the
+ *   application's user needs the privilege TRIGGER to see that the triggers are there.
+ * - On MySQL, the SQL of `createFileTriggers()` and of the command line finds entries by the journal's index. That of this
+ *   function reads the whole journal, because it cannot ask for the collation of the journal's keys.
  *
  * @throws ConfigurationError `invalid-option` for a DataSource without `FileJournalEntry`, or an entity without a file
  *   field; `unknown-layout` for a database of another kind.
@@ -32,11 +42,21 @@ export function fileTriggers(
   return sqlOf(dataSource, entity)
 }
 
-function sqlOf(
-  dataSource: DataSource,
+/**
+ * The SQL of `fileTriggers()` for the journal as the database has it.
+ *
+ * @throws ConfigurationError as `fileTriggers()` does.
+ */
+export async function fittedTriggers(
+  queryRunner: QueryRunner,
   entity: EntityTarget<ObjectLiteral>,
-  collation?: string,
-): { up: string[]; down: string[] } {
+): Promise<TriggerSql> {
+  const { dataSource } = queryRunner
+  const collation = dialectOf(dataSource) === 'mysql' ? await journalCollation(queryRunner) : undefined
+  return sqlOf(dataSource, entity, collation)
+}
+
+function sqlOf(dataSource: DataSource, entity: EntityTarget<ObjectLiteral>, collation?: string): TriggerSql {
   if (FileJournal.of(dataSource) === undefined) {
     throw new ConfigurationError(
       'invalid-option',
@@ -67,18 +87,16 @@ export async function createFileTriggers(
   queryRunner: QueryRunner,
   entity: EntityTarget<ObjectLiteral>,
 ): Promise<void> {
+  const { up } = await fittedTriggers(queryRunner, entity)
   await dropFileTriggers(queryRunner, entity)
-  const { dataSource } = queryRunner
-  const collation = dialectOf(dataSource) === 'mysql' ? await journalCollation(queryRunner) : undefined
-  for (const statement of sqlOf(dataSource, entity, collation).up) await queryRunner.query(statement)
-  forgetTriggers(dataSource)
+  for (const statement of up) await queryRunner.query(statement)
+  forgetTriggers(queryRunner.dataSource)
 }
 
 /**
- * Drops the triggers of `fileTriggers()`, and those of earlier definitions that are left on the table, for a migration's
- * `down()`. A process that runs meanwhile relies on them until it is started again.
- *
- * @throws ConfigurationError as `fileTriggers()` does.
+ * Drops the triggers of `fileTriggers()`, for a migration's `down()`: all that are on the entity's table, also those of
+ * earlier definitions, of an earlier name of the table, and of an entity that has no file field any more. A process that
+ * runs meanwhile relies on them until it is started again.
  */
 export async function dropFileTriggers(
   queryRunner: QueryRunner,
@@ -86,44 +104,26 @@ export async function dropFileTriggers(
 ): Promise<void> {
   const { dataSource } = queryRunner
   const metadata = dataSource.getMetadata(entity)
-  const { down } = sqlOf(dataSource, entity)
-  const stray = dialectOf(dataSource) === 'mysql' ? await cascadesIn(queryRunner, metadata) : []
-  for (const statement of await strayTriggers(queryRunner, metadata)) await queryRunner.query(statement)
-  for (const statement of [...down, ...stray]) await queryRunner.query(statement)
+  const installed = await installedTriggers(queryRunner, metadata)
+  const isWatched =
+    FileJournal.of(dataSource) !== undefined && fileColumnsOfTable(dataSource, metadata).length > 0
+  for (const statement of [
+    ...installed.flatMap(({ name, database }) => dropTrigger(dataSource, metadata, name, database)),
+    // Under these names, on whatever table: this one may have been renamed since.
+    ...(isWatched ? sqlOf(dataSource, entity).down : dropShared(dataSource, metadata)),
+  ]) {
+    await queryRunner.query(statement)
+  }
   forgetTriggers(dataSource)
 }
 
-/** Drops what is on a table under whatever name: it may have been renamed since, or have lost its file columns. */
-export async function strayTriggers(queryRunner: QueryRunner, metadata: EntityMetadata): Promise<string[]> {
-  const { dataSource } = queryRunner
-  const isThere = await queryRunner.hasTable(metadata.tablePath)
-  const installed = isThere ? await installedTriggers(queryRunner, metadata) : []
-  return installed.flatMap(({ name }) =>
-    dialectOf(dataSource) === 'postgres'
-      ? dropInPostgres(dataSource, metadata, name)
-      : [`DROP TRIGGER IF EXISTS ${nameBeside(dataSource, metadata, name)}`],
-  )
-}
-
 async function journalCollation(queryRunner: QueryRunner): Promise<string | undefined> {
-  const { metadata } = FileJournal.of(queryRunner.dataSource) as FileJournal
+  const { metadata } = FileJournal.of(queryRunner.dataSource) ?? {}
+  if (metadata === undefined) return undefined
   const rows: { collation: string | null }[] = await queryRunner.query(
     'SELECT collation_name AS collation FROM information_schema.columns ' +
       'WHERE table_schema = COALESCE(?, DATABASE()) AND table_name = ? AND column_name = ?',
     [metadata.database ?? null, metadata.tableName, metadata.findColumnWithPropertyName('key')?.databaseName],
   )
   return rows[0]?.collation ?? undefined
-}
-
-/** Drops what was made for foreign keys that the entity has no more, too. */
-async function cascadesIn(queryRunner: QueryRunner, metadata: EntityMetadata): Promise<string[]> {
-  const names = triggerName('cascade', metadata, '_'.repeat(8))
-  const rows: { name: string }[] = await queryRunner.query(
-    'SELECT trigger_name AS name FROM information_schema.triggers ' +
-      "WHERE trigger_schema = COALESCE(?, DATABASE()) AND trigger_name LIKE ? ESCAPE '|'",
-    [metadata.database ?? null, `${names.slice(0, -8).replaceAll('_', '|_')}${names.slice(-8)}`],
-  )
-  return rows.map(
-    ({ name }) => `DROP TRIGGER IF EXISTS ${nameBeside(queryRunner.dataSource, metadata, name)}`,
-  )
 }

@@ -28,8 +28,12 @@ export function noteArrivals(
   const dialect = dialectOf(dataSource)
   const { metadata } = FileJournal.of(dataSource) as FileJournal
   const { exact } = triggerWords(dialect)
-  const column = (property: string) =>
-    `j.${dataSource.driver.escape(metadata.findColumnWithPropertyName(property)?.databaseName as string)}`
+  const journal = nameInTrigger(dataSource, host, metadata)
+  // SQLite knows no alias in the DELETE of a trigger.
+  const entry = dialect === 'sqlite' ? journal : 'j'
+  const name = (property: string) =>
+    dataSource.driver.escape(metadata.findColumnWithPropertyName(property)?.databaseName as string)
+  const column = (property: string) => `${entry}.${name(property)}`
   const { key, storage, each } = arrived
   const isNew = before.map(
     (old) =>
@@ -43,11 +47,7 @@ export function noteArrivals(
     `${exact(column('key'))} = ${exact('t.object_key')}`,
     `${exact(column('storage'))} = ${exact('t.storage_name')}`,
   ]
-  const [journal, free, taken] = [
-    nameInTrigger(dataSource, host, metadata),
-    `${column('claimedUntil')} IS NULL`,
-    `${column('claimedUntil')} IS NOT NULL`,
-  ]
+  const [free, taken] = [`${column('claimedUntil')} IS NULL`, `${column('claimedUntil')} IS NOT NULL`]
   switch (dialect) {
     case 'postgres': {
       const where = [`${column('key')} = t.object_key`, ...same].join(' AND ')
@@ -62,12 +62,25 @@ export function noteArrivals(
         collation === undefined
           ? []
           : [`${column('key')} = CONVERT(t.object_key USING ${collation.split('_')[0]}) COLLATE ${collation}`]
-      const joined = `${journal} j INNER JOIN ${objects} t ON ${[...indexed, ...same].join(' AND ')}`
+      const found = `${journal} j INNER JOIN ${objects} t ON ${[...indexed, ...same].join(' AND ')}`
+      // A look for a key that locks would lock what is between the entries too, and no upload could write its own before
+      // the transaction ends: so the look does not lock, and each entry is deleted by its id.
       return [
-        `DELETE j FROM ${joined} WHERE ${free}`,
-        // As committed by now, whatever the transaction sees otherwise.
-        `IF EXISTS (SELECT 1 FROM ${joined} WHERE ${taken} LOCK IN SHARE MODE) ` +
-          `THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '${message}'; END IF`,
+        [
+          // In ASCII, so that it is compared as the column is.
+          'BEGIN DECLARE entry_id VARCHAR(36) CHARACTER SET ascii',
+          'DECLARE is_done BOOLEAN DEFAULT FALSE',
+          `DECLARE entries CURSOR FOR SELECT DISTINCT ${column('id')} FROM ${found}`,
+          'DECLARE CONTINUE HANDLER FOR NOT FOUND SET is_done = TRUE',
+          'OPEN entries',
+          'each_entry: LOOP FETCH entries INTO entry_id',
+          'IF is_done THEN LEAVE each_entry; END IF',
+          `DELETE FROM ${journal} WHERE ${name('id')} = entry_id AND ${name('claimedUntil')} IS NULL`,
+          `IF ROW_COUNT() = 0 THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '${message}'; END IF`,
+          'END LOOP',
+          'CLOSE entries',
+          'END',
+        ].join('; '),
       ]
     }
     case 'sqlite': {
@@ -75,8 +88,8 @@ export function noteArrivals(
         `${column('key')} IN (SELECT object_key FROM ${objects}) ` +
         `AND EXISTS (SELECT 1 FROM ${objects} t WHERE ${same.join(' AND ')})`
       return [
-        `DELETE FROM ${journal} WHERE ${named.replaceAll('j.', `${journal}.`)} AND ${free.replace('j.', `${journal}.`)}`,
-        `SELECT RAISE(ABORT, '${message}') FROM ${journal} j WHERE ${named} AND ${taken}`,
+        `DELETE FROM ${journal} WHERE ${named} AND ${free}`,
+        `SELECT RAISE(ABORT, '${message}') FROM ${journal} WHERE ${named} AND ${taken}`,
       ]
     }
   }

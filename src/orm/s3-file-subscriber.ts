@@ -40,15 +40,16 @@ import {
 import { noteLoaded } from './loaded-files.js'
 import { keepRows } from './row-keeper.js'
 import { depthOf, TransactionFiles } from './transaction-files.js'
-import { adaptClear, renewTriggers, warnOfUncoveredCascades } from './trigger-upkeep.js'
+import { adaptSynchronize } from './trigger-upkeep.js'
+import { warnOfUncoveredCascades } from './warn-of-cascades.js'
+import { adaptClear } from './warn-of-clear.js'
 
 adaptPersistence()
 adaptClear()
+adaptSynchronize()
 keepRows()
-whenInitialized('triggers', async (dataSource) => {
-  if (!hasLifecycle(dataSource)) return
-  if (dataSource.options.synchronize) await renewTriggers(dataSource)
-  await warnOfUncoveredCascades(dataSource)
+whenInitialized('cascades', async (dataSource) => {
+  if (hasLifecycle(dataSource)) await warnOfUncoveredCascades(dataSource)
 })
 whenInitialized('lifecycle', (dataSource) => {
   const { deleteAfterSeconds } = lifecycleOf(dataSource)

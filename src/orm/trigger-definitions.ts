@@ -71,14 +71,42 @@ function inPostgres(dataSource: DataSource, metadata: EntityMetadata): Definitio
       }
     },
   )
-  return { triggers, before, after: [`DROP FUNCTION IF EXISTS ${json}(text)`] }
+  return { triggers, before, after: dropShared(dataSource, metadata) }
 }
 
-export function dropInPostgres(dataSource: DataSource, metadata: EntityMetadata, name: string): string[] {
+/**
+ * Drops a trigger for a table, whatever it is called.
+ *
+ * @param database that it is in, where that is not the table's; MySQL only.
+ */
+export function dropTrigger(
+  dataSource: DataSource,
+  metadata: EntityMetadata,
+  name: string,
+  database?: string,
+): string[] {
+  if (dialectOf(dataSource) === 'postgres') return dropInPostgres(dataSource, metadata, name)
+  const { driver } = dataSource
+  const full =
+    database === undefined
+      ? nameBeside(dataSource, metadata, name)
+      : `${driver.escape(database)}.${driver.escape(name)}`
+  return [`DROP TRIGGER IF EXISTS ${full}`]
+}
+
+function dropInPostgres(dataSource: DataSource, metadata: EntityMetadata, name: string): string[] {
   return [
     `DROP TRIGGER IF EXISTS ${dataSource.driver.escape(name)} ON ${tableName(dataSource, metadata)}`,
-    `DROP FUNCTION IF EXISTS ${nameBeside(dataSource, metadata, name)}()`,
+    // A table that had this name before has taken its triggers along; other databases have one trigger of a name.
+    `DROP FUNCTION IF EXISTS ${nameBeside(dataSource, metadata, name)}() CASCADE`,
   ]
+}
+
+/** Drops the function that triggers on a table share, if there is one. */
+export function dropShared(dataSource: DataSource, metadata: EntityMetadata): string[] {
+  return dialectOf(dataSource) === 'postgres'
+    ? [`DROP FUNCTION IF EXISTS ${nameBeside(dataSource, metadata, triggerName('json', metadata))}(text)`]
+    : []
 }
 
 function inMysql(dataSource: DataSource, metadata: EntityMetadata, collation?: string): Definitions {
@@ -113,7 +141,7 @@ function mysqlTrigger(
     name,
     hash,
     up: [`CREATE TRIGGER ${full} ${event} ON ${tableName(dataSource, host)} FOR EACH ROW ${body}`],
-    down: [`DROP TRIGGER IF EXISTS ${full}`],
+    down: dropTrigger(dataSource, host, name),
   }
 }
 
@@ -130,7 +158,7 @@ function inSqlite(dataSource: DataSource, metadata: EntityMetadata): Definitions
         `CREATE TRIGGER ${nameBeside(dataSource, metadata, name)} ${event} ON ${table} FOR EACH ROW WHEN ${condition} ` +
           `BEGIN ${statements.join('; ')}; ${marked(hash)} END`,
       ],
-      down: [`DROP TRIGGER IF EXISTS ${nameBeside(dataSource, metadata, name)}`],
+      down: dropTrigger(dataSource, metadata, name),
     }
   })
   return { triggers, before: [], after: [] }

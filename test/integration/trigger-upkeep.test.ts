@@ -12,16 +12,19 @@ import {
 } from 'typeorm'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { S3File } from '../../src/core/s3-file.ts'
+import { checkWiring } from '../../src/orm/check-wiring.ts'
 import { filesSettled } from '../../src/orm/cleanup-queue.ts'
 import { fileJournal } from '../../src/orm/file-journal.ts'
 import { FileJournalEntry } from '../../src/orm/file-journal-entry.ts'
 import { createFileTriggers, dropFileTriggers, fileTriggers } from '../../src/orm/file-triggers.ts'
-import { forgetTriggers, triggersOf } from '../../src/orm/installed-triggers.ts'
+import { compareTriggers, forgetTriggers } from '../../src/orm/installed-triggers.ts'
 import { S3FileField } from '../../src/orm/s3-file-field.ts'
 import { S3FileSubscriber } from '../../src/orm/s3-file-subscriber.ts'
+import { warnOfUncoveredCascades } from '../../src/orm/warn-of-cascades.ts'
 import { Album, Paper, Picture, Stack } from '../support/lifecycle-entities.ts'
 import { LifecycleWorld, settings, settingsWithJournal } from '../support/lifecycle-world.ts'
 import { dataSourceOptions } from '../support/servers.ts'
+import { WatchedBook, WatchedPage, WatchedShelf } from '../support/trigger-entities.ts'
 import { ColumnsWay, JsonWay, KeyWay, TextWay, type Way } from '../support/way-entities.ts'
 
 @Entity('kept_up')
@@ -34,6 +37,10 @@ class OneFile {
 class TwoFiles extends OneFile {
   @S3FileField({ nullable: true, layout: 'columns' }) second!: S3File | null
 }
+
+/** The same table under another name. */
+@Entity('kept_up_renamed')
+class RenamedFile extends OneFile {}
 
 @Entity('kept_up')
 class NoFile {
@@ -76,7 +83,8 @@ describe.each(settingsWithJournal)('on $name', ({ database, hasJournal }) => {
   const state = async (target: EntityTarget<ObjectLiteral>, on = world.dataSource) => {
     const runner = on.createQueryRunner()
     forgetTriggers(on)
-    return triggersOf(runner, on.getMetadata(target)).finally(() => runner.release())
+    const { state } = await compareTriggers(runner, on.getMetadata(target)).finally(() => runner.release())
+    return state
   }
   const bound = (sql: string, values: ObjectLiteral) =>
     world.dataSource.query(...world.dataSource.driver.escapeQueryWithParameters(sql, values))
@@ -195,14 +203,20 @@ describe.each(settingsWithJournal)('on $name', ({ database, hasJournal }) => {
   )
 
   describe('triggers that do not fit the entity', () => {
-    const connect = async (entity: object, options: Partial<DataSourceOptions> = {}) =>
-      world.connect({ entities: [entity, FileJournalEntry], synchronize: false, ...options })
+    const connect = async (entities: object[], options: Partial<DataSourceOptions> = {}) =>
+      world.connect({ entities: [...entities, FileJournalEntry], synchronize: false, ...options })
+    const warnings = (code: string) =>
+      vi
+        .mocked(process.emitWarning)
+        .mock.calls.filter(([, options]) => (options as { code?: string } | undefined)?.code === code)
+        .map(([message]) => message)
     /** SQLite's database is its DataSource's own. */
     const other = async (entity: object, synchronize: boolean) => {
-      if (database.name !== 'SQLite') return connect(entity, { synchronize } as never)
+      const entities = [entity].flat()
+      if (database.name !== 'SQLite') return connect(entities, { synchronize } as never)
       const next = new DataSource({
         ...dataSourceOptions(database.url),
-        entities: [entity, FileJournalEntry],
+        entities: [...entities, FileJournalEntry],
         subscribers: [S3FileSubscriber],
         synchronize,
         database: exported,
@@ -226,7 +240,9 @@ describe.each(settingsWithJournal)('on $name', ({ database, hasJournal }) => {
     })
     afterEach(async () => {
       vi.restoreAllMocks()
-      if (database.name !== 'SQLite') await world.dataSource.query('DROP TABLE IF EXISTS kept_up')
+      if (database.name !== 'SQLite')
+        for (const name of ['kept_up', 'kept_up_renamed'])
+          await world.dataSource.query(`DROP TABLE IF EXISTS ${name}`)
     })
 
     it('are outdated when a second file field has come, and saves do without them', async () => {
@@ -243,16 +259,17 @@ describe.each(settingsWithJournal)('on $name', ({ database, hasJournal }) => {
         }
       }, second)
       expect(await state(TwoFiles, second)).toBe('outdated')
-      expect(process.emitWarning).toHaveBeenCalledWith(
-        expect.stringContaining('await createFileTriggers(queryRunner, TwoFiles)'),
-        expect.objectContaining({ code: 'S3FILE_TRIGGERS' }),
-      )
       const files = ['a', 'b', 'c'].map((text) => world.upload(text, { journal: fileJournal(second) }))
       const [first, old, next] = (await Promise.all(files)) as [S3File, S3File, S3File]
       const row = await second.manager.save(Object.assign(new TwoFiles(), { first, second: old }))
       await second.manager.save(Object.assign(row, { second: next }))
       await filesSettled()
       expect(await Promise.all([first, old, next].map((file) => file.exists()))).toEqual([true, false, true])
+      expect(warnings('S3FILE_TRIGGERS')).toEqual([
+        expect.stringMatching(
+          /of another definition.*s3file_update_kept_up.*createFileTriggers\(queryRunner, TwoFiles\)/,
+        ),
+      ])
       await second.manager.remove(row)
       await filesSettled()
       expect(await second.manager.find(FileJournalEntry)).toEqual([])
@@ -267,40 +284,177 @@ describe.each(settingsWithJournal)('on $name', ({ database, hasJournal }) => {
       const drop = down.find((statement) => statement.includes('s3file_update_')) as string
       await onRunner((runner) => runner.query(drop), one)
       expect(await state(OneFile, one)).toBe('outdated')
+      const findings = checkWiring(one, new AbortController().signal)
+      const told: unknown[] = []
+      for await (const { check, status, message } of findings)
+        if (check === 'triggers') told.push([status, message])
+      expect(told).toEqual([['problem', expect.stringContaining('(missing: s3file_update_kept_up)')]])
       await end(one)
     })
 
-    it('are made anew by synchronize', async () => {
-      const second = await other(TwoFiles, true)
-      // SQLite makes the table anew to change it, and nothing tells that it had triggers.
-      expect(await state(TwoFiles, second)).toBe(database.name === 'SQLite' ? 'none' : 'complete')
-      await end(second)
-    })
-
-    it.skipIf(['PGlite', 'PostgreSQL'].includes(database.name))(
-      'are dropped by synchronize with the last file column, so that statements go on',
+    it.runIf(['PGlite', 'PostgreSQL'].includes(database.name))(
+      'are outdated when one of them is disabled',
       async () => {
-        const none = await other(NoFile, true)
-        const { id } = await none.manager.save(Object.assign(new NoFile(), { title: 'a' }))
-        await none.manager.update(NoFile, id, { title: 'b' })
-        await none.manager.delete(NoFile, id)
-        await end(none)
+        const one = await other(OneFile, false)
+        await one.query('ALTER TABLE kept_up DISABLE TRIGGER s3file_delete_kept_up')
+        expect(await state(OneFile, one)).toBe('outdated')
+        await end(one)
       },
     )
 
-    it('are found under the names of a table that was renamed, and made anew', async () => {
-      const one = await other(OneFile, false)
-      await one.query('ALTER TABLE kept_up RENAME TO kept_up_before')
-      await one.query('ALTER TABLE kept_up_before RENAME TO kept_up')
-      await onRunner((runner) => createFileTriggers(runner, OneFile), one)
+    it('are made again by synchronize when the table is changed', async () => {
+      const second = await other(TwoFiles, true)
+      expect(await state(TwoFiles, second)).toBe('complete')
+      await second.synchronize()
+      expect(await state(TwoFiles, second)).toBe('complete')
+      await end(second)
+      const one = await other(OneFile, true)
       expect(await state(OneFile, one)).toBe('complete')
+      expect(warnings('S3FILE_TRIGGERS')).toEqual([])
       await end(one)
+    })
+
+    it('stay when synchronize fails', async () => {
+      const one = await other(OneFile, false)
+      const before = await state(OneFile, one)
+      vi.spyOn(one.driver, 'createSchemaBuilder').mockImplementation(() => {
+        throw new Error('no builder')
+      })
+      await expect(one.synchronize()).rejects.toThrow('no builder')
+      expect([before, await state(OneFile, one)]).toEqual(['complete', 'complete'])
+      await end(one)
+    })
+
+    it('are dropped by synchronize with the last file column, so that statements do not fail', async () => {
+      const none = await other(NoFile, true)
+      const { id } = await none.manager.save(Object.assign(new NoFile(), { title: 'a' }))
+      await none.manager.update(NoFile, id, { title: 'b' })
+      await none.manager.delete(NoFile, id)
+      await end(none)
+    })
+
+    it('are named by doctor and dropped by dropFileTriggers() when the entity has no file field any more', async () => {
+      const none = await other(NoFile, false)
+      const stale = async () => {
+        const found: unknown[] = []
+        for await (const finding of checkWiring(none, new AbortController().signal))
+          if (finding.check === 'triggers') found.push([finding.status, finding.message, finding.fix])
+        return found
+      }
+      expect(await stale()).toEqual([
+        [
+          'problem',
+          expect.stringMatching(/^NoFile \(.*s3file_insert_kept_up.*\): triggers are left/),
+          'In a migration: await dropFileTriggers(queryRunner, NoFile)',
+        ],
+      ])
+      await onRunner((runner) => dropFileTriggers(runner, NoFile), none)
+      expect(await stale()).toEqual([])
+      await end(none)
+    })
+
+    it('are found when their table was renamed, and do not hinder a new table of the old name', async () => {
+      const one = await other(OneFile, false)
+      await one.query('ALTER TABLE kept_up RENAME TO kept_up_renamed')
+      await end(one)
+      const renamed = await other(RenamedFile, false)
+      expect(await state(RenamedFile, renamed)).toBe('outdated')
+      await end(renamed)
+      // A new table of the old name, whose triggers have the names of those on the renamed one.
+      const again = await other(OneFile, false)
+      await again.query('CREATE TABLE kept_up AS SELECT * FROM kept_up_renamed WHERE id < 0')
+      await onRunner((runner) => createFileTriggers(runner, OneFile), again)
+      expect(await state(OneFile, again)).toBe('complete')
+      await again.query("INSERT INTO kept_up_renamed (first) VALUES ('{}')")
+      await again.query('DELETE FROM kept_up_renamed')
+      await end(again)
+      const both = await other([OneFile, RenamedFile], false)
+      await onRunner((runner) => createFileTriggers(runner, RenamedFile), both)
+      expect([await state(OneFile, both), await state(RenamedFile, both)]).toEqual(['complete', 'complete'])
+      await onRunner(async (runner) => {
+        await dropFileTriggers(runner, RenamedFile)
+        await dropFileTriggers(runner, OneFile)
+      }, both)
+      await end(both)
     })
   })
 })
 
 describe.each(settings)('on $name', ({ database, hasJournal }) => {
   afterEach(() => vi.restoreAllMocks())
+  const triggersInDoctor = async (dataSource: DataSource) => {
+    const found: string[] = []
+    for await (const { check, status, message } of checkWiring(dataSource, new AbortController().signal))
+      if (check === 'triggers') found.push(`${status}: ${message}`)
+    return found
+  }
+
+  it('doctor and initialize() name each parent whose deletion takes files along, however far above', async () => {
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+    const entities = [WatchedShelf, WatchedBook, WatchedPage]
+    const world = await LifecycleWorld.start({ database, hasJournal, entities })
+    const told = expect.stringContaining(
+      'deleting a row of WatchedBook or WatchedShelf deletes rows of WatchedPage by ON DELETE CASCADE',
+    )
+    expect(warn.mock.calls).toEqual([[told, { code: 'S3FILE_CASCADE' }]])
+    expect(await triggersInDoctor(world.dataSource)).toEqual(
+      expect.arrayContaining([
+        told,
+        expect.stringMatching(hasJournal ? /^warning: / : /^warning: WatchedPage/),
+      ]),
+    )
+    await world.stop()
+  })
+
+  it('initialize() asks the database nothing where no cascade takes files along', async () => {
+    const world = await LifecycleWorld.start({ database, hasJournal, entities: [Paper, WatchedShelf] })
+    const statements = await world.statementsOf(() => warnOfUncoveredCascades(world.dataSource))
+    expect(statements).toEqual([])
+    await world.stop()
+  })
+
+  it('initialize() does not fail where a table with files under a cascade is still to be made', async () => {
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+    const world = await LifecycleWorld.start({
+      database,
+      hasJournal,
+      entities: [CascadeParent, CascadeChild],
+    })
+    await world.dataSource.query('DROP TABLE cascade_child')
+    warn.mockClear()
+    await warnOfUncoveredCascades(world.dataSource)
+    expect(warn).not.toHaveBeenCalled()
+    await world.dataSource.synchronize()
+    await world.stop()
+  })
+
+  it.runIf(hasJournal && database.name === 'MariaDB')(
+    'triggers for a foreign key that is gone are left over, until triggers are made again',
+    async () => {
+      vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+      const world = await LifecycleWorld.start({
+        database,
+        hasJournal,
+        entities: [CascadeParent, CascadeChild],
+      })
+      const runner = world.dataSource.createQueryRunner()
+      await createFileTriggers(runner, CascadeChild)
+      await runner.query(
+        'CREATE TRIGGER s3file_cascade_cascade_child_00000000 BEFORE DELETE ON cascade_parent FOR EACH ROW SET @x = 1',
+      )
+      forgetTriggers(world.dataSource)
+      expect(await triggersInDoctor(world.dataSource)).toEqual([
+        expect.stringContaining('left over: s3file_cascade_cascade_child_00000000'),
+      ])
+      await createFileTriggers(runner, CascadeChild)
+      expect(await triggersInDoctor(world.dataSource)).toEqual([
+        expect.stringMatching(/^ok: CascadeChild has triggers/),
+      ])
+      await dropFileTriggers(runner, CascadeChild)
+      await runner.release()
+      await world.stop()
+    },
+  )
 
   it('initialize() warns of a cascade of the database that takes files along, unless triggers see it', async () => {
     const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)

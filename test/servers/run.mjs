@@ -12,7 +12,7 @@ const independent = [
 ]
 /** What is about a database alone: a second store beside the same one tells nothing new. */
 const ofDatabase = [
-  'test/integration/{check-wiring,concurrent-rows,file-column,file-triggers,lifecycle-*,migrations-example}.test.ts',
+  'test/integration/{check-wiring,concurrent-rows,file-column,file-triggers,lifecycle-*,migrations-example,trigger-*}.test.ts',
 ]
 const runs = [
   { s3: 'versitygw', kind: 'versitygw', database: 'postgres', without: [] },

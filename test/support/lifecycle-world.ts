@@ -193,6 +193,11 @@ export class LifecycleWorld {
   async workOffJournal(): Promise<void> {
     await filesSettled()
     await this.age(10 * 86_400)
+    await this.janitor()
+  }
+
+  /** A run of a janitor. */
+  async janitor(): Promise<void> {
     await new FileJanitor(this.dataSource).runOnce()
   }
 

@@ -11,6 +11,9 @@ import {
 } from 'typeorm'
 import type { S3File } from '../../src/core/s3-file.ts'
 import { S3FileField } from '../../src/orm/s3-file-field.ts'
+import { ColumnsWay, JsonWay, KeyWay, TextWay } from './way-entities.ts'
+
+export { ListWay } from './way-entities.ts'
 
 /** What the tests of triggers go through with each layout. */
 abstract class Watched {
@@ -155,3 +158,15 @@ export const watched = [
 
 /** MySQL has no type of that name. */
 export const watchedJsonb = [WatchedJsonb, WatchedJsonbList]
+
+/** A file in each layout. */
+export const ways = [JsonWay, TextWay, ColumnsWay, KeyWay] as const
+
+/** A name that could be taken for SQL, as any name could. */
+export const archive = "obj.o'ld"
+
+@Entity()
+export class ArchivedFile {
+  @PrimaryGeneratedColumn() id!: number
+  @S3FileField({ layout: 'key', storage: archive, nullable: true }) file!: S3File | null
+}
