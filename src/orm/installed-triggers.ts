@@ -8,7 +8,7 @@ import { triggerName, triggerPrefix } from './trigger-names.js'
  * How the triggers of a table are: `outdated` when some are missing, made by another definition, or left over; then they
  * are not relied on.
  */
-export type TriggerState = 'complete' | 'outdated' | 'none'
+type TriggerState = 'complete' | 'outdated' | 'none'
 
 interface TriggerComparison {
   state: TriggerState

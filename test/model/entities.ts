@@ -29,54 +29,54 @@ abstract class Numbered extends Titled {
 }
 
 @Entity()
-export class ModelJson extends Numbered {
+class ModelJson extends Numbered {
   @S3FileField({ nullable: true }) file!: S3File | null
 }
 
 @Entity()
-export class ModelText extends Numbered {
+class ModelText extends Numbered {
   @S3FileField({ nullable: true, column: { type: 'text' } }) file!: S3File | null
 }
 
 @Entity()
-export class ModelColumns extends Numbered {
+class ModelColumns extends Numbered {
   @S3FileField({ nullable: true, layout: 'columns' }) file!: S3File | null
 }
 
 @Entity()
-export class ModelKey extends Numbered {
+class ModelKey extends Numbered {
   @S3FileField({ nullable: true, layout: 'key' }) file!: S3File | null
 }
 
 @Entity()
-export class ModelList extends Numbered {
+class ModelList extends Numbered {
   @S3FileField({ nullable: true, multiple: true }) files!: S3File[] | null
 }
 
 @Entity()
-export class ModelTextList extends Numbered {
+class ModelTextList extends Numbered {
   @S3FileField({ nullable: true, multiple: true, column: { type: 'text' } }) files!: S3File[] | null
 }
 
 @Entity()
-export class ModelRequired extends Numbered {
+class ModelRequired extends Numbered {
   @S3FileField() file!: S3File
 }
 
 /** Two files that may change places. */
 @Entity()
-export class ModelPair extends Numbered {
+class ModelPair extends Numbered {
   @S3FileField({ nullable: true }) left!: S3File | null
   @S3FileField({ nullable: true, layout: 'key' }) right!: S3File | null
 }
 
 @Entity()
-export class ModelHidden extends Numbered {
+class ModelHidden extends Numbered {
   @S3FileField({ nullable: true, select: false }) file!: S3File | null
 }
 
 @Entity()
-export class ModelHiddenColumns extends Numbered {
+class ModelHiddenColumns extends Numbered {
   @S3FileField({ nullable: true, select: false, layout: 'columns' }) file!: S3File | null
 }
 
@@ -89,37 +89,37 @@ class ColumnsPart {
 }
 
 @Entity()
-export class ModelEmbedded extends Numbered {
+class ModelEmbedded extends Numbered {
   @Column(() => Part) part!: Part
 }
 
 @Entity()
-export class ModelEmbeddedColumns extends Numbered {
+class ModelEmbeddedColumns extends Numbered {
   @Column(() => ColumnsPart) part!: ColumnsPart
 }
 
 @Entity()
 @TableInheritance({ column: { type: 'varchar', length: 20, name: 'kind' } })
-export class ModelMedium extends Numbered {
+class ModelMedium extends Numbered {
   @S3FileField({ nullable: true }) cover!: S3File | null
 }
 
 @ChildEntity()
-export class ModelPhoto extends ModelMedium {
+class ModelPhoto extends ModelMedium {
   @S3FileField({ nullable: true, layout: 'columns' }) photo!: S3File | null
 }
 
 @Entity()
 @TableInheritance({ column: { type: 'varchar', length: 20, name: 'kind' } })
-export class ModelRecording extends Numbered {}
+class ModelRecording extends Numbered {}
 
 @ChildEntity()
-export class ModelSong extends ModelRecording {
+class ModelSong extends ModelRecording {
   @S3FileField({ nullable: true }) song!: S3File | null
 }
 
 /** A primary key that is an object, and shows nothing to JSON. */
-export class Code {
+class Code {
   readonly #text: string
   constructor(text: string) {
     this.#text = text
@@ -130,7 +130,7 @@ export class Code {
 }
 
 @Entity()
-export class ModelCoded extends Titled {
+class ModelCoded extends Titled {
   @PrimaryColumn({
     type: 'varchar',
     length: 20,
@@ -141,7 +141,7 @@ export class ModelCoded extends Titled {
 }
 
 @Entity()
-export class ModelDated extends Titled {
+class ModelDated extends Titled {
   @PrimaryColumn({
     type: 'varchar',
     length: 30,
@@ -155,7 +155,7 @@ export class ModelDated extends Titled {
 }
 
 @Entity()
-export class ModelBinary extends Titled {
+class ModelBinary extends Titled {
   @PrimaryColumn({
     type: 'varchar',
     length: 20,
@@ -169,7 +169,7 @@ export class ModelBinary extends Titled {
 }
 
 @Entity()
-export class ModelVersioned extends Numbered {
+class ModelVersioned extends Numbered {
   @S3FileField({ nullable: true }) file!: S3File | null
   @VersionColumn() version!: number
   @UpdateDateColumn() changedAt!: Date
@@ -178,7 +178,7 @@ export class ModelVersioned extends Numbered {
 
 /** Its file is set by its own listener, from a property that is no column. */
 @Entity()
-export class ModelListening extends Numbered {
+class ModelListening extends Numbered {
   @S3FileField({ nullable: true }) file!: S3File | null
   pending?: S3File | null
 
@@ -191,21 +191,21 @@ export class ModelListening extends Numbered {
 
 /** Its file is set by a subscriber that comes before the package's. */
 @Entity()
-export class ModelEarly extends Numbered {
+class ModelEarly extends Numbered {
   @S3FileField({ nullable: true }) file!: S3File | null
   pending?: S3File | null
 }
 
 /** Its file is set by a subscriber that comes after the package's. */
 @Entity()
-export class ModelLate extends Numbered {
+class ModelLate extends Numbered {
   @S3FileField({ nullable: true, layout: 'columns' }) file!: S3File | null
   pending?: S3File | null
 }
 
 /** A parent that saves its children, and whose removal lets the database remove them. */
 @Entity()
-export class ModelAlbum extends Numbered {
+class ModelAlbum extends Numbered {
   @S3FileField({ nullable: true }) cover!: S3File | null
   @OneToMany(
     () => ModelPicture,
@@ -216,7 +216,7 @@ export class ModelAlbum extends Numbered {
 }
 
 @Entity()
-export class ModelPicture extends Numbered {
+class ModelPicture extends Numbered {
   @S3FileField({ nullable: true, layout: 'columns' }) file!: S3File | null
   @ManyToOne(
     () => ModelAlbum,

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { kinds } from './entities.ts'
 
 /** Where the entity that is saved or removed comes from. */
-export type Source =
+type Source =
   | 'load'
   | 'part'
   | 'kept'
@@ -17,7 +17,7 @@ export type Source =
   | 'parent'
 
 /** What a file property is set to. */
-export type Value =
+type Value =
   | 'same'
   | 'upload'
   | 'clear'
@@ -31,7 +31,7 @@ export type Value =
   | 'pending'
 
 /** How a list takes a value: at its end, in place of all, or it loses or turns what it has. */
-export type ListChange = 'push' | 'set' | 'shift' | 'turn'
+type ListChange = 'push' | 'set' | 'shift' | 'turn'
 
 export interface Save {
   do: 'save'

@@ -533,7 +533,7 @@ export function reconciled(state: State): State {
 }
 
 /** The pictures of album 1 are 11, 12, … */
-export function isPictureOf(picture: string, album: string): boolean {
+function isPictureOf(picture: string, album: string): boolean {
   return (
     album.startsWith('Album ') && new RegExp(`^Picture ${album.slice('Album '.length)}\\d$`).test(picture)
   )
