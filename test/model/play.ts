@@ -868,6 +868,8 @@ export class Play {
     const silently = via !== 'silent'
     const how = via === 'silent' ? ' silently' : via === 'builder' ? ' by query builder' : ''
     if (action.kind === 'clear') {
+      // TRUNCATE of MySQL commits by itself, and fires no trigger.
+      if (['mysql', 'mariadb'].includes(this.#world.dataSource.options.type)) return undefined
       if (kind.parent !== undefined || kind.name === 'Album') return undefined
       return {
         text: `clear ${kind.name}`,
