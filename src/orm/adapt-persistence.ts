@@ -275,6 +275,24 @@ function rememberWritten(executor: Executor, { updates }: ExecutorChanges): void
     keep(entity)
     noteSaved(metadata, entity, new Map(columns.map((column) => [column, values.get(column)])))
   }
+  for (const subject of executor.updateSubjects) {
+    const agreed = agreedValues(subject)
+    if (subject.entity === undefined || agreed.size === 0) continue
+    keep(subject.entity)
+    noteSaved(subject.metadata, subject.entity, agreed)
+  }
+}
+
+/** What an object that was never loaded says, and its row has had already: the next `save()` of it changes nothing there. */
+function agreedValues(subject: Subject): Map<FileColumn, unknown> {
+  const { metadata, entity, databaseEntity } = subject
+  const agreed = new Map<FileColumn, unknown>()
+  if (entity === undefined || databaseEntity === undefined) return agreed
+  for (const [column, value] of valuesOf.get(subject) ?? []) {
+    if (value === undefined || loadedValue(metadata, entity, column) !== undefined) continue
+    if (isSameValue(value, column.valueIn(databaseEntity))) agreed.set(column, value)
+  }
+  return agreed
 }
 
 function adaptQueryBuilders(): void {

@@ -83,6 +83,15 @@ describe.each(settings)('on $name', ({ database, hasJournal }) => {
       expect(await world.rowKeys()).toHaveLength(1)
     })
 
+    it('keeps a file that came after a plain object without one was saved, when its title is saved again', async () => {
+      const { id } = await world.manager.save(Object.assign(new Class(), { title: 'a', file: null }))
+      const plain = await world.manager.save(target, { id, title: 'b', file: null })
+      await world.manager.save(target, { id, file: await world.upload('new') })
+      await world.manager.save(target, Object.assign(plain, { title: 'c' }))
+      await world.expectTruth()
+      expect(await world.rowKeys()).toHaveLength(1)
+    })
+
     it('can be cleared by null when the file was not loaded', async () => {
       const { id } = await saved(Class)
       await world.manager.save(target, { id, title: 'b' })
