@@ -202,7 +202,9 @@ export class FileChanges {
         continue
       }
       const loaded = loadedValue(metadata, entity, column)
-      const theirs = locked?.get(column) ?? (databaseEntity && column.valueIn(databaseEntity))
+      // What is locked counts, NULL too: TypeORM may have read the row before another write.
+      const theirs =
+        locked === undefined ? databaseEntity && column.valueIn(databaseEntity) : locked.get(column)
       if (column.field.isMultiple && loaded !== undefined) {
         const mine = values.get(column)
         const merged = changeList(loaded.value, mine, theirs)

@@ -405,6 +405,20 @@ describe.each(settings)('on $name', ({ database, hasJournal }) => {
       await world.expectTruth()
       expect(await names(id)).toEqual(['c.txt', 'b.txt'])
     })
+
+    it('gets back nothing of what became NULL after TypeORM had read the row', async () => {
+      const { id } = await world.saved(ListWay, { files: [await world.upload('a')] })
+      const row = await loaded(id)
+      row.files?.push(await world.upload('b'))
+      const clearing: EntitySubscriberInterface = {
+        beforeUpdate: async ({ entity, manager }) => {
+          if (entity === row) await manager.save(ListWay, { id, files: null })
+        },
+      }
+      await world.withSubscribers([...world.dataSource.subscribers, clearing], () => world.manager.save(row))
+      await world.expectTruth()
+      expect(await names(id)).toEqual(['b.txt'])
+    })
   })
 
   it('deletes the files of a child row that is removed through its parent class', async () => {
