@@ -3,6 +3,7 @@ import type { DataSource, EntityMetadata } from 'typeorm'
 import { fileColumnsOf } from '../orm/file-columns.js'
 import { dialectOf } from '../orm/file-sql.js'
 import { fittedTriggers } from '../orm/file-triggers.js'
+import { onRunner } from '../orm/on-runner.js'
 import { type Command, commonHelp, commonOptions } from './command.js'
 import { printJson, printLine } from './output.js'
 import { UsageError } from './usage-error.js'
@@ -30,19 +31,14 @@ async function run(args: string[]): Promise<number> {
     },
   })
   return withDataSource(values, { storages: false }, async (dataSource) => {
-    const runner = dataSource.createQueryRunner()
-    try {
-      for (const { name, target } of chosen(dataSource, values.entity)) {
-        const statements = (await fittedTriggers(runner, target))[values.down ? 'down' : 'up']
-        for (const sql of statements) {
-          if (values.json) printJson({ type: 'statement', entity: name, sql })
-          else printLine(script(dataSource, sql))
-        }
+    for (const { name, target } of chosen(dataSource, values.entity)) {
+      const fitted = await onRunner(dataSource, (runner) => fittedTriggers(runner, target))
+      for (const sql of fitted[values.down ? 'down' : 'up']) {
+        if (values.json) printJson({ type: 'statement', entity: name, sql })
+        else printLine(script(dataSource, sql))
       }
-      return 0
-    } finally {
-      await runner.release()
     }
+    return 0
   })
 }
 

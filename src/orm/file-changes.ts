@@ -84,7 +84,7 @@ export class FileChanges {
       const wasLoaded = row.columns.some(
         (column) => loadedValue(row.metadata, row.entity, column) !== undefined,
       )
-      if (wasLoaded || !isRead(row, row.columns) || !(await this.#isSeenByTriggers(row.metadata)))
+      if (wasLoaded || !isRead(row, row.columns) || !(await hasTriggers(this.#runner, row.metadata)))
         wanted.add(row)
     }
     const locked = await this.#lock([...wanted], ({ columns }) => columns)
@@ -96,7 +96,7 @@ export class FileChanges {
     const columnsOf = ({ metadata }: RowWrite) =>
       fileColumnsOfTable(this.#dataSource, metadata).filter(({ field }) => field.onRemove === 'delete')
     for (const row of rows) {
-      if (!isRead(row, columnsOf(row)) || !(await this.#isSeenByTriggers(row.metadata))) wanted.push(row)
+      if (!isRead(row, columnsOf(row)) || !(await hasTriggers(this.#runner, row.metadata))) wanted.push(row)
     }
     const locked = await this.#lock(wanted, columnsOf)
     for (const row of rows) {
@@ -286,12 +286,8 @@ export class FileChanges {
   }
 
   async #areSeenByTriggers(tables: readonly EntityMetadata[]): Promise<boolean> {
-    for (const metadata of tables) if (await this.#isSeenByTriggers(metadata)) return true
+    for (const metadata of tables) if (await hasTriggers(this.#runner, metadata)) return true
     return false
-  }
-
-  async #isSeenByTriggers(metadata: EntityMetadata): Promise<boolean> {
-    return this.#journal !== undefined && (await hasTriggers(this.#runner, metadata))
   }
 }
 

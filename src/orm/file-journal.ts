@@ -21,6 +21,7 @@ import { sharesConnection } from './file-sql.js'
 import { inTransaction } from './in-transaction.js'
 import { addJournalIndex } from './journal-index.js'
 import { lifecycleOf } from './lifecycle-options.js'
+import { onRunner } from './on-runner.js'
 import { TransactionFiles } from './transaction-files.js'
 import { isSqliteFile, whileCommitted } from './until-committed.js'
 
@@ -220,14 +221,11 @@ export class FileJournal implements UploadLedger {
     what: string,
     work: (manager: EntityManager, runner: QueryRunner) => Promise<Result>,
   ): Promise<Result> {
-    const runner = this.dataSource.createQueryRunner('master')
     try {
-      return await work(runner.manager, runner)
+      return await onRunner(this.dataSource, (runner) => work(runner.manager, runner))
     } catch (error) {
       if (isS3FileError(error)) throw error
       throw new JournalError('journal-failed', `the file journal could not ${what}`, { cause: error })
-    } finally {
-      await runner.release()
     }
   }
 }

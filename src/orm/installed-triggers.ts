@@ -1,5 +1,6 @@
 import type { DataSource, EntityMetadata, QueryRunner } from 'typeorm'
 import { cascadingParents } from './cascade-triggers.js'
+import { FileJournal } from './file-journal.js'
 import { dialectOf, nameBeside, tableName } from './file-sql.js'
 import { defineTriggers, hashIn } from './trigger-definitions.js'
 import { triggerName, triggerPrefix } from './trigger-names.js'
@@ -25,8 +26,12 @@ interface InstalledTrigger {
 
 const comparisons = new WeakMap<DataSource, Map<string, Promise<TriggerComparison>>>()
 
-/** Whether the table of an entity has all triggers of `fileTriggers()`, as they are to be. Warns when it has others. */
+/**
+ * Whether the table of an entity has all triggers of `fileTriggers()`, as they are to be, and the DataSource has the journal
+ * that they write to. Warns when the table has others.
+ */
 export async function hasTriggers(runner: QueryRunner, metadata: EntityMetadata): Promise<boolean> {
+  if (FileJournal.of(runner.dataSource) === undefined) return false
   const comparison = await compareTriggers(runner, metadata)
   if (comparison.state === 'outdated') warnOnce(metadata, comparison)
   return comparison.state === 'complete'

@@ -4,6 +4,7 @@ import { type ObjectRef, refId } from '../core/object-ref.js'
 import { getStorage } from '../core/storage-registry.js'
 import { batchesOf } from './batches.js'
 import { findReferred } from './file-references.js'
+import { onRunner } from './on-runner.js'
 
 /** Requests to one store that are on their way at once. */
 const maxConcurrentAborts = 8
@@ -35,7 +36,7 @@ export async function removeObjects<Item extends Removal>(
   const outcome: RemovalOutcome<Item> = { deleted: [], kept: [], failed: [], abortedUploads: 0 }
   let referred: Set<string>
   try {
-    referred = await readReferred(dataSource, items)
+    referred = await onRunner(dataSource, (runner) => findReferred(runner, items))
   } catch (error) {
     outcome.failed = items.map((item) => ({ item, error }))
     publishOutcome(outcome)
@@ -59,16 +60,6 @@ function publishOutcome<Item extends Removal>({ deleted, failed }: RemovalOutcom
     }
   }
   for (const { item, error } of failed) publishCleanupFailure(item.storage, item.key, error)
-}
-
-/** On a connection to the database that is written to: a replica may not have the last commit yet. */
-async function readReferred(dataSource: DataSource, items: readonly Removal[]): Promise<Set<string>> {
-  const runner = dataSource.createQueryRunner('master')
-  try {
-    return await findReferred(runner, items)
-  } finally {
-    await runner.release()
-  }
 }
 
 async function removeFrom<Item extends Removal>(

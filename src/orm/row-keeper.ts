@@ -8,6 +8,7 @@ import { FileJournal } from './file-journal.js'
 import { findReferred } from './file-references.js'
 import { sharesConnection } from './file-sql.js'
 import { claimObject, giveBack } from './journal-claims.js'
+import { onRunner } from './on-runner.js'
 
 /** Tells `discard()` whether rows of a DataSource refer to an object, and keeps them from coming to do so. */
 class DataSourceRows implements RowKeeper {
@@ -37,21 +38,18 @@ class DataSourceRows implements RowKeeper {
   }
 
   async #isReferred(object: ObjectRef, isFresh: boolean): Promise<boolean> {
-    const runner = this.#dataSource.createQueryRunner('master')
     try {
-      if (sharesConnection(this.#dataSource) && runner.isTransactionActive) {
+      return await onRunner(this.#dataSource, async (runner) => {
         // What is committed cannot be seen now, and the transaction may be that of whoever waits for this.
-        return !isFresh
-      }
-      return (await findReferred(runner, [object])).has(refId(object))
+        if (sharesConnection(this.#dataSource) && runner.isTransactionActive) return !isFresh
+        return (await findReferred(runner, [object])).has(refId(object))
+      })
     } catch (error) {
       throw new JournalError(
         'journal-failed',
         'the database could not tell whether a row refers to the file',
         { cause: error },
       )
-    } finally {
-      await runner.release()
     }
   }
 }

@@ -3,6 +3,7 @@ import { fileColumnsOfTable } from './file-columns.js'
 import { FileJournal } from './file-journal.js'
 import { createFileTriggers, dropFileTriggers } from './file-triggers.js'
 import { hasAnyTriggers, installedTriggers } from './installed-triggers.js'
+import { onRunner } from './on-runner.js'
 
 const isAdapted = Symbol.for('typeorm-s3-file.adapted-synchronize')
 
@@ -54,16 +55,4 @@ export function tablesOf(dataSource: DataSource): EntityMetadata[] {
   return dataSource.entityMetadatas.filter(
     ({ tableType }) => tableType !== 'view' && tableType !== 'entity-child',
   )
-}
-
-async function onRunner<Result>(
-  dataSource: DataSource,
-  work: (runner: QueryRunner) => Promise<Result>,
-): Promise<Result> {
-  const runner = dataSource.createQueryRunner('master')
-  try {
-    return await work(runner)
-  } finally {
-    await runner.release()
-  }
 }

@@ -1,7 +1,7 @@
 import type { DataSource, EntityMetadata, QueryRunner } from 'typeorm'
-import { FileJournal } from './file-journal.js'
 import { dialectOf } from './file-sql.js'
 import { hasTriggers } from './installed-triggers.js'
+import { onRunner } from './on-runner.js'
 
 const warned = new WeakMap<DataSource, Set<string>>()
 
@@ -21,7 +21,8 @@ export async function warnOfBulkWrite(
   if (tables.has(metadata.tablePath)) return
   tables.add(metadata.tablePath)
   const isSeen = statement !== 'clear' || dialectOf(dataSource) !== 'mysql' // Its TRUNCATE fires no trigger.
-  if (isSeen && FileJournal.of(dataSource) !== undefined && (await areThere(on, metadata))) return
+  const look = (runner: QueryRunner) => hasTriggers(runner, metadata)
+  if (isSeen && (await ('createQueryRunner' in on ? onRunner(on, look) : look(on)))) return
   process.emitWarning(
     `a statement (${statement}) changed files of ${metadata.name} without loading its rows: the objects they let go ` +
       `stay behind. With FileJournalEntry among the entities, make triggers in a migration: await ` +
@@ -29,14 +30,4 @@ export async function warnOfBulkWrite(
       '`npx typeorm-s3-file reconcile` finds what is left.',
     { code: 'S3FILE_BULK_WRITE' },
   )
-}
-
-async function areThere(on: QueryRunner | DataSource, metadata: EntityMetadata): Promise<boolean> {
-  if (!('createQueryRunner' in on)) return hasTriggers(on, metadata)
-  const runner = on.createQueryRunner()
-  try {
-    return await hasTriggers(runner, metadata)
-  } finally {
-    await runner.release()
-  }
 }

@@ -1,8 +1,8 @@
 import type { DataSource, EntityMetadata } from 'typeorm'
 import { cascadingParents } from './cascade-triggers.js'
 import { fileColumnsOfTable } from './file-columns.js'
-import { FileJournal } from './file-journal.js'
 import { hasTriggers } from './installed-triggers.js'
+import { onRunner } from './on-runner.js'
 import { tablesOf } from './trigger-upkeep.js'
 
 /**
@@ -15,17 +15,13 @@ export async function warnOfUncoveredCascades(dataSource: DataSource): Promise<v
     return message === undefined ? [] : [{ metadata, message }]
   })
   if (found.length === 0) return
-  const runner = dataSource.createQueryRunner('master')
-  try {
+  await onRunner(dataSource, async (runner) => {
     for (const { metadata, message } of found) {
       // Migrations may still have to make the table.
-      if (!(await runner.hasTable(metadata.tablePath))) continue
-      if (FileJournal.of(dataSource) !== undefined && (await hasTriggers(runner, metadata))) continue
+      if (!(await runner.hasTable(metadata.tablePath)) || (await hasTriggers(runner, metadata))) continue
       process.emitWarning(message, { code: 'S3FILE_CASCADE' })
     }
-  } finally {
-    await runner.release()
-  }
+  })
 }
 
 /** Says what a cascade does to the files of a table without triggers; undefined where there is none. */
