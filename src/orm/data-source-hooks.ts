@@ -41,7 +41,7 @@ function adapt(): void {
     try {
       for (const work of hooks.whenInitialized.values()) await work(this)
     } catch (error) {
-      await destroy.call(this)
+      await this.destroy()
       throw error
     }
     return dataSource

@@ -491,6 +491,18 @@ describe.each(settings)('on $name', ({ database, hasJournal }) => {
     })
   })
 
+  it('discards a file although another DataSource could not be initialized', async () => {
+    const refused = new DataSource({
+      ...dataSourceOptions('sqljs://memory'),
+      entities: wayEntities,
+      subscribers: [S3FileSubscriber.with({ deleteAfterSeconds: 60 })],
+    } as never)
+    await expect(refused.initialize()).rejects.toMatchObject({ code: 'invalid-option' })
+    await (await world.upload('a')).discard()
+    await world.expectTruth()
+    expect(await world.s3.keys()).toEqual([])
+  })
+
   it('leaves a file that update() has given to no row to its caller', async () => {
     const file = await world.upload('a')
     expect((await world.manager.update(JsonWay, { id: 0 }, { file })).affected).toBe(0)
