@@ -1,11 +1,10 @@
 import type { DataSource, EntityMetadata, ObjectLiteral, QueryRunner } from 'typeorm'
-import type { ColumnMetadata } from 'typeorm/metadata/ColumnMetadata.js'
 import { ConfigurationError, UploadError } from '../core/errors.js'
 import { type ObjectRef, refId } from '../core/object-ref.js'
 import type { S3File } from '../core/s3-file.js'
 import { isUpload, markOffered, uploadStateOf } from '../core/upload-ledger.js'
 import { changeList } from './change-list.js'
-import { type FileColumn, fileColumnsOf, fileColumnsOfTable, filesIn } from './file-columns.js'
+import { type FileColumn, fileColumnsOfTable, filesIn } from './file-columns.js'
 import { type AttachedEntry, assertSavable, FileJournal } from './file-journal.js'
 import { holdObjects } from './hold-objects.js'
 import { hasTriggers } from './installed-triggers.js'
@@ -295,19 +294,6 @@ export class FileChanges {
 function isUsedElsewhere(file: S3File): boolean {
   const upload = uploadStateOf(file)
   return upload === undefined || (upload.entry === undefined && sourceOf(file) !== undefined)
-}
-
-/** The columns that an INSERT fills. */
-export function insertedColumns(metadata: EntityMetadata): FileColumn[] {
-  return fileColumnsOf(metadata).filter(({ column }) => column.isInsert)
-}
-
-/** The file columns that have one of these columns of the database. */
-export function columnsWith(
-  metadata: EntityMetadata,
-  changed: (column: ColumnMetadata) => boolean,
-): FileColumn[] {
-  return fileColumnsOf(metadata).filter(({ parts }) => parts.some(changed))
 }
 
 /** What has come to a list of files, and what has gone from it. */

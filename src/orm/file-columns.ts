@@ -37,6 +37,19 @@ export function fileColumnsOf(metadata: EntityMetadata): FileColumn[] {
   return columns
 }
 
+/** The columns that an INSERT fills. */
+export function insertedColumns(metadata: EntityMetadata): FileColumn[] {
+  return fileColumnsOf(metadata).filter(({ column }) => column.isInsert)
+}
+
+/** The file columns that have one of these columns of the database. */
+export function columnsWith(
+  metadata: EntityMetadata,
+  changed: (column: ColumnMetadata) => boolean,
+): FileColumn[] {
+  return fileColumnsOf(metadata).filter(({ parts }) => parts.some(changed))
+}
+
 /** Each file column of a database once, also where several entities share a table. */
 export function allFileColumns(dataSource: DataSource): FileColumn[] {
   const byName = new Map<string, FileColumn>()

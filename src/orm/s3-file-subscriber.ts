@@ -22,7 +22,8 @@ import {
   settleUpload,
   watchOffers,
 } from '../core/upload-ledger.js'
-import { adaptPersistence } from './adapt-persistence.js'
+import { adaptExecutor } from './adapt-executor.js'
+import { adaptQueryBuilders } from './adapt-query-builders.js'
 import { CleanupQueue } from './cleanup-queue.js'
 import { whenInitialized } from './data-source-hooks.js'
 import { fileColumnsOf } from './file-columns.js'
@@ -44,7 +45,8 @@ import { adaptSynchronize } from './trigger-upkeep.js'
 import { warnOfUncoveredCascades } from './warn-of-cascades.js'
 import { adaptClear } from './warn-of-clear.js'
 
-adaptPersistence()
+adaptExecutor()
+adaptQueryBuilders()
 adaptClear()
 adaptSynchronize()
 keepRows()

@@ -1,40 +1,30 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import {
-  type DataSource,
-  DeleteQueryBuilder,
-  type EntityMetadata,
-  InsertQueryBuilder,
-  type ObjectLiteral,
-  type QueryRunner,
-  UpdateQueryBuilder,
-} from 'typeorm'
+import type { ObjectLiteral, QueryRunner } from 'typeorm'
 import type { Subject } from 'typeorm/persistence/Subject.js'
 import { SubjectChangedColumnsComputer } from 'typeorm/persistence/SubjectChangedColumnsComputer.js'
 import { SubjectExecutor } from 'typeorm/persistence/SubjectExecutor.js'
 import { ConfigurationError } from '../core/errors.js'
-import type { S3File } from '../core/s3-file.js'
-import { isUpload } from '../core/upload-ledger.js'
-import { columnsWith, FileChanges, insertedColumns, type RowUpdate } from './file-changes.js'
+import { FileChanges, type RowUpdate } from './file-changes.js'
 import {
   assertFileValue,
+  columnsWith,
   type FileColumn,
   fileColumnsOf,
   fileColumnsOfTable,
   filesIn,
-  filesOf,
+  insertedColumns,
   setFile,
 } from './file-columns.js'
 import { inTransaction } from './in-transaction.js'
 import { hasLifecycle } from './lifecycle-options.js'
 import { copyOf, isSameValue, keepLoaded, loadedValue, noteSaved, noteSeen } from './loaded-files.js'
 import { TransactionFiles } from './transaction-files.js'
-import { warnOfBulkWrite } from './warn-of-bulk-write.js'
 
 /*
  * TypeORM (1.0 to 1.1) has no event that would do. Its events come while the listeners of others still run, not at all
  * with `listeners: false`, and say nothing of the rows of a query builder; and `save()` compares an entity with the row as
- * it is now, not as it was loaded. So the two places that all writes pass learn of files: the executor of `save()` and
- * `remove()`, and `execute()` of the query builders.
+ * it is now, not as it was loaded. So the two places that all writes pass learn of files: here the executor of `save()`
+ * and `remove()`, in adapt-query-builders.ts `execute()` of the query builders.
  */
 
 const isAdapted = Symbol.for('typeorm-s3-file.adapted')
@@ -82,14 +72,19 @@ const changesOf = new WeakMap<Executor, ExecutorChanges>()
  */
 const valuesOf = new WeakMap<Subject, Map<FileColumn, unknown>>()
 
-export function adaptPersistence(): void {
+/** Whether what runs now is a statement of the executor's own: what it does to files is known. */
+export function isOfExecutor(): boolean {
+  return insideExecutor.getStore() === 'statements'
+}
+
+/** Makes `save()`, `remove()` and their kin follow files, once in a process. */
+export function adaptExecutor(): void {
   const executor = SubjectExecutor.prototype as unknown as Executor & { [isAdapted]?: true }
   if (executor[isAdapted]) return
   executor[isAdapted] = true
   assertKnown(executor)
   adaptComparison()
-  adaptExecutor(executor)
-  adaptQueryBuilders()
+  adaptOperations(executor)
 }
 
 function assertKnown(executor: Executor): void {
@@ -141,7 +136,7 @@ function adaptComparison(): void {
   }
 }
 
-function adaptExecutor(executor: Executor): void {
+function adaptOperations(executor: Executor): void {
   const { execute, executeInsertOperations, executeRecoverOperations } = executor
   const { updateSpecialColumnsInPersistedEntities } = executor
 
@@ -293,139 +288,6 @@ function agreedValues(subject: Subject): Map<FileColumn, unknown> {
     if (isSameValue(value, column.valueIn(databaseEntity))) agreed.set(column, value)
   }
   return agreed
-}
-
-function adaptQueryBuilders(): void {
-  const { execute: insert } = InsertQueryBuilder.prototype
-  InsertQueryBuilder.prototype.execute = function () {
-    const statement = statementOf(this)
-    if (statement === undefined) return insert.call(this)
-    const { expressionMap } = this
-    const isCertain = !expressionMap.onIgnore && !expressionMap.onUpdate
-    return withFiles(this, statement, {
-      columns: insertedColumns(statement),
-      valueSets: () => [expressionMap.valuesSet ?? []].flat() as ObjectLiteral[],
-      execute: () => insert.call(this),
-      outcome: () => (isCertain ? 'written' : 'unknown'),
-      kind: 'insert',
-    })
-  }
-  const { execute: update } = UpdateQueryBuilder.prototype
-  UpdateQueryBuilder.prototype.execute = function () {
-    const statement = statementOf(this)
-    if (statement === undefined) return update.call(this)
-    return withFiles(this, statement, {
-      columns: fileColumnsOf(statement).filter(({ column }) => column.isUpdate),
-      valueSets: () => [this.expressionMap.valuesSet ?? []].flat() as ObjectLiteral[],
-      execute: () => update.call(this),
-      outcome: ({ affected }) => (affected === undefined ? 'unknown' : affected > 0 ? 'written' : 'none'),
-      kind: 'update',
-    })
-  }
-  const { execute: remove } = DeleteQueryBuilder.prototype
-  DeleteQueryBuilder.prototype.execute = async function () {
-    const result = await remove.call(this)
-    const metadata = statementOf(this)
-    if (metadata === undefined) return result
-    const columns = fileColumnsOfTable(this.dataSource, metadata)
-    if (columns.some(({ field }) => field.onRemove === 'delete')) {
-      await warnOfBulkWrite(runnerOf(this) ?? this.dataSource, metadata, 'delete')
-    }
-    return result
-  }
-}
-
-/** The runner that a query builder was given. */
-function runnerOf(builder: object): QueryRunner | undefined {
-  return (builder as { queryRunner?: QueryRunner }).queryRunner
-}
-
-/** The entity of a statement that is not one of the executor's own, in a DataSource whose files have a lifecycle. */
-function statementOf(builder: {
-  dataSource: DataSource
-  expressionMap: { mainAlias?: { hasMetadata: boolean; metadata: EntityMetadata } | undefined }
-}): EntityMetadata | undefined {
-  const alias = builder.expressionMap.mainAlias
-  if (insideExecutor.getStore() === 'statements' || !alias?.hasMetadata || !hasLifecycle(builder.dataSource))
-    return undefined
-  return fileColumnsOfTable(builder.dataSource, alias.metadata).length > 0 ? alias.metadata : undefined
-}
-
-type Outcome = 'written' | 'none' | 'unknown'
-
-interface Statement<Result> {
-  columns: FileColumn[]
-  /** What is written: asked for again after listeners and subscribers have seen it. */
-  valueSets: () => ObjectLiteral[]
-  execute: () => Promise<Result>
-  /** Whether rows refer to the files now. */
-  outcome: (result: Result) => Outcome
-  kind: 'insert' | 'update'
-}
-
-/** Runs a statement of a query builder; in a transaction, when it gives files to rows. */
-async function withFiles<Result>(
-  builder: InsertQueryBuilder<ObjectLiteral> | UpdateQueryBuilder<ObjectLiteral>,
-  metadata: EntityMetadata,
-  { columns, valueSets, execute, outcome, kind }: Statement<Result>,
-): Promise<Result> {
-  const { dataSource } = builder
-  const files = () =>
-    valueSets().flatMap((values) => columns.flatMap((column) => filesOf(column, values) ?? []))
-  const isReplacing = columns.some(
-    (column) =>
-      column.field.onReplace === 'delete' &&
-      valueSets().some((values) => column.valueIn(values) !== undefined),
-  )
-  const given = runnerOf(builder)
-  const runner = given ?? dataSource.createQueryRunner('master')
-  try {
-    if (given === undefined) builder.setQueryRunner(runner)
-    const early = files()
-    if (early.length === 0) {
-      const result = await execute()
-      if (isReplacing && kind === 'update') await warnOfBulkWrite(runner, metadata, kind)
-      return result
-    }
-    return await inTransaction(runner, async () => {
-      const changes = await holdAll(runner, metadata, early)
-      const result = await execute().catch((error: unknown) => {
-        // A listener may have set others since.
-        TransactionFiles.of(runner).offer(files().filter(isUpload))
-        throw error
-      })
-      const late = files().filter((file) => !early.includes(file))
-      for (const some of [changes, await holdAll(runner, metadata, late, true)])
-        await settle(some, outcome(result))
-      if (isReplacing && (kind === 'update' || outcome(result) === 'unknown')) {
-        await warnOfBulkWrite(runner, metadata, kind)
-      }
-      return result
-    })
-  } finally {
-    if (given === undefined) {
-      builder.setQueryRunner(undefined as never)
-      await runner.release()
-    }
-  }
-}
-
-async function holdAll(
-  runner: QueryRunner,
-  metadata: EntityMetadata,
-  files: S3File[],
-  isWritten = false,
-): Promise<FileChanges> {
-  const changes = new FileChanges(runner)
-  changes.insert(metadata, files)
-  await changes.hold(isWritten)
-  return changes
-}
-
-async function settle(changes: FileChanges, outcome: Outcome): Promise<void> {
-  if (outcome === 'written') await changes.record()
-  else if (outcome === 'none') changes.withdraw()
-  else changes.leaveOpen()
 }
 
 /** Of the table: a row of a child entity may be removed through its parent. */
