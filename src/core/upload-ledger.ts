@@ -98,8 +98,8 @@ export interface UploadState {
 }
 
 /**
- * By object: a file may be copied, or made anew of its record. A state lives as long as a file that was asked for it,
- * so that uploads that are never saved do not gather.
+ * By object: several files may name one object. A state is kept only as long as one of the files that it was looked up
+ * for, so that uploads that are never saved do not fill the memory.
  */
 const uploads = sharedState('uploads', () => ({
   byFile: new WeakMap<S3File, UploadState>(),

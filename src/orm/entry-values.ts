@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { ObjectRef } from '../core/object-ref.js'
 import type { FileJournalEntry } from './file-journal-entry.js'
 
-/** How entities of this kind are told, whichever copy of the package made the class. */
+/** Marks a journal's entity; the same symbol in every copy of the package. */
 export const journalBrand = Symbol.for('typeorm-s3-file.journal')
 
 /** The name of the index that the entries of an object are found by. */

@@ -22,7 +22,7 @@ interface TriggerSql {
  * - Drop the triggers in a migration that drops or renames file columns or changes the journal's table, and make them
  *   again afterwards: on MySQL, every statement on the table fails otherwise. Make them again, too, when a file field is
  *   added, or `onReplace`, `onRemove`, `storage` or a foreign key of the entity changes. Until then they are not relied on.
- *   On SQLite, TypeORM makes a table anew to change it, which drops its triggers.
+ *   On SQLite, TypeORM changes a table by creating a new one, which has no triggers.
  * - TRUNCATE on MySQL fires no triggers. REPLACE on SQLite fires those for deleted rows only with
  *   `PRAGMA recursive_triggers`. On PostgreSQL, TRUNCATE fails in a transaction of REPEATABLE READ or SERIALIZABLE, which
  *   may not see all rows, and an UPDATE has to name the file's column: what a trigger of your own changes besides is not

@@ -9,6 +9,7 @@ import { copyInParts } from '../../src/storage/s3-copy.ts'
 import type { S3Storage } from '../../src/storage/s3-storage.ts'
 import { uploadFromStream } from '../../src/upload/upload-from-stream.ts'
 import type { FaultKind, Operation } from '../support/chaos-proxy.ts'
+import { failureOf } from '../support/error-of.ts'
 import { sampleBytes } from '../support/multipart.ts'
 import { OpenEntries } from '../support/open-entries.ts'
 import { S3World } from '../support/s3-world.ts'
@@ -31,12 +32,6 @@ afterAll(() => world.stop())
 
 const upload = (length: number, journal = new OpenEntries()) =>
   uploadFromStream(sampleBytes(length), { name: 'x.bin', journal })
-
-const errorOf = (work: Promise<unknown>) =>
-  work.then(
-    () => expect.unreachable('it must fail'),
-    (error: unknown) => error as S3FileError,
-  )
 
 const writes: [Operation, number][] = [
   ['PutObject', 1000],
@@ -97,7 +92,7 @@ describe('a write that is answered with 200 by what is not S3', () => {
       { on: 'HeadObject', kind: 'page', times: 100 },
       { on: 'DeleteObject', kind: 'page', times: 100 },
     )
-    const { context } = await errorOf(upload(1000, journal))
+    const { context } = await failureOf(upload(1000, journal))
     const [key] = journal.keys
     expect(context.leftBehind).toEqual([`object '${key}'`])
     world.proxy.reset()
@@ -107,7 +102,7 @@ describe('a write that is answered with 200 by what is not S3', () => {
       { on: 'UploadPart', kind: 'page', times: 100 },
       { on: 'AbortMultipartUpload', kind: 'page', times: 100 },
     )
-    const failure = await errorOf(upload(8 * MiB, journal))
+    const failure = await failureOf(upload(8 * MiB, journal))
     expect(failure.context.leftBehind).toEqual([expect.stringMatching(/^multipart upload \S+ of '/)])
     expect(journal.keys.size).toBe(2)
   })
@@ -138,7 +133,7 @@ describe('a page of HTML in place of an answer', () => {
   it.each(works)('to %s is an error (%s), whatever is asked for', async (on, kind, work) => {
     const { key } = await upload(1000)
     world.proxy.inject({ on, kind, times: 100 })
-    expect(await errorOf(work(storage, key))).toMatchObject({
+    expect(await failureOf(work(storage, key))).toMatchObject({
       code: 'storage-failed',
       context: { operation: on },
       message: expect.stringContaining('so it is not from S3'),
@@ -178,7 +173,7 @@ describe('a page of HTML in place of an answer', () => {
       world.proxy.inject({ on, kind: 'page', times: 100 })
       const source = (await storage.stat(key)) as never
       const copied = copyInParts(bucket, key, `${key}.copy`, source, 5 * MiB)
-      expect(await errorOf(copied)).toMatchObject({ code: 'storage-failed', context: { operation: on } })
+      expect(await failureOf(copied)).toMatchObject({ code: 'storage-failed', context: { operation: on } })
       world.proxy.reset()
       expect(await world.openUploads()).toEqual([])
       expect(await world.keys()).toHaveLength(1)
@@ -187,7 +182,7 @@ describe('a page of HTML in place of an answer', () => {
 
   it('is not repeated in the error, which may be logged', async () => {
     world.proxy.inject({ on: 'ListObjectsV2', kind: 'page', times: 100 })
-    const { message, cause } = await errorOf(all(storage.list()))
+    const { message, cause } = await failureOf(all(storage.list()))
     expect(`${message} ${(cause as Error).message} ${(cause as Error).stack}`).not.toContain('We are back')
   })
 

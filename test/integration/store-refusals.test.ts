@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import type { S3FileError } from '../../src/core/errors.ts'
 import { configureStorages } from '../../src/core/storage-registry.ts'
 import type { S3Storage } from '../../src/storage/s3-storage.ts'
 import { uploadFromStream } from '../../src/upload/upload-from-stream.ts'
 import type { FaultKind } from '../support/chaos-proxy.ts'
+import { failureOf } from '../support/error-of.ts'
 import { sampleBytes } from '../support/multipart.ts'
 import { OpenEntries } from '../support/open-entries.ts'
 import { S3World } from '../support/s3-world.ts'
@@ -27,12 +27,6 @@ afterAll(() => world.stop())
 
 const upload = (length: number, journal = new OpenEntries()) =>
   uploadFromStream(sampleBytes(length), { name: 'x.bin', journal })
-
-const failureOf = (work: Promise<unknown>) =>
-  work.then(
-    () => expect.unreachable('it must fail'),
-    (error: unknown) => error as S3FileError,
-  )
 
 async function storeMany(count: number): Promise<string[]> {
   const keys = Array.from({ length: count }, () => `${world.prefix}${randomBytes(6).toString('hex')}`)

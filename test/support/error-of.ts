@@ -11,3 +11,14 @@ export function errorOf(action: () => unknown): S3FileError {
   }
   return expect.unreachable()
 }
+
+/** The error of this package that `work` fails with; any other outcome fails the test. */
+export async function failureOf(work: Promise<unknown>): Promise<S3FileError> {
+  return work.then(
+    () => expect.unreachable('it must fail'),
+    (error: unknown) =>
+      errorOf(() => {
+        throw error
+      }),
+  )
+}
