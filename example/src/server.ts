@@ -12,7 +12,7 @@ import { Profile } from './profile.js'
 import type { Settings } from './settings.js'
 
 /** Long enough to watch in the journal. */
-const deleteAfterSeconds = 10
+export const deleteAfterSeconds = 10
 
 export interface RunningServer {
   address: string
