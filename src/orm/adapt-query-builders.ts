@@ -12,6 +12,7 @@ import { isUpload } from '../core/upload-ledger.js'
 import { isOfExecutor } from './adapt-executor.js'
 import { FileChanges } from './file-changes.js'
 import {
+  assertFileValue,
   type FileColumn,
   fileColumnsOf,
   fileColumnsOfTable,
@@ -117,6 +118,7 @@ async function withFiles<Result>(
   const runner = given ?? dataSource.createQueryRunner('master')
   try {
     if (given === undefined) builder.setQueryRunner(runner)
+    assertFileValues(columns, valueSets())
     const early = files()
     if (early.length === 0) {
       const result = await execute()
@@ -142,6 +144,20 @@ async function withFiles<Result>(
     if (given === undefined) {
       builder.setQueryRunner(undefined as never)
       await runner.release()
+    }
+  }
+}
+
+/**
+ * Refuses what is no file before TypeORM looks for its parts. An expression of SQL is the caller's own.
+ *
+ * @throws ConfigurationError `invalid-value`.
+ */
+function assertFileValues(columns: FileColumn[], valueSets: ObjectLiteral[]): void {
+  for (const values of valueSets) {
+    for (const column of columns) {
+      const value = column.valueIn(values)
+      if (typeof value !== 'function') assertFileValue(column, value)
     }
   }
 }

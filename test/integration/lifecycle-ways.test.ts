@@ -203,16 +203,28 @@ describe.each(settings)('on $name', ({ database, hasJournal }) => {
       expect(await world.s3.keys()).toEqual([])
     })
 
-    it('refuses a Promise in place of a file', async () => {
-      const file = world.upload('b')
-      const row = Object.assign(new Class(), { file })
-      await expect(world.manager.save(row as never)).rejects.toMatchObject({
-        code: 'invalid-value',
-        message: expect.stringContaining('a Promise: await the upload before you assign its file'),
-      })
-      expect(await world.rows()).toEqual([])
-      await (await file).discard()
-    })
+    it.each(['save', 'insert', 'update', 'upsert'] as const)(
+      'refuses a Promise in place of a file: %s',
+      async (way) => {
+        const { id } = await saved(Class)
+        const before = await world.rows()
+        const file = world.upload('b')
+        const values = Object.assign(new Class(), { title: 'z', file }) as never
+        const ways = {
+          save: () => world.manager.save(values),
+          insert: () => world.manager.insert(Class, values),
+          update: () => world.manager.update(Class, { id }, { title: 'z', file } as never),
+          upsert: () => world.manager.upsert(Class, { id, title: 'z', file } as never, ['id']),
+        }
+        await expect(ways[way]()).rejects.toMatchObject({
+          code: 'invalid-value',
+          message: expect.stringContaining('a Promise: await the upload before you assign its file'),
+        })
+        expect(await world.rows()).toEqual(before)
+        await (await file).discard()
+        await world.expectTruth()
+      },
+    )
 
     it('refuses a file that another DataSource has loaded', async () => {
       const row = await saved(Class)
