@@ -68,7 +68,8 @@ interface Deed {
 }
 
 interface Observed {
-  rows: Map<string, Row>
+  /** Undefined where the open transaction keeps others from looking. */
+  rows: Map<string, Row> | undefined
   objects: Set<string>
 }
 
@@ -318,6 +319,7 @@ export class Play {
   /** What two sessions do to a column without a file is TypeORM's affair. */
   async #adoptTitles(): Promise<void> {
     const { rows } = await this.#observe()
+    if (rows === undefined) return
     for (const state of this.#states) {
       for (const [id, row] of this.#world.isServer ? state.committed : state.view()) {
         const observed = rows.get(id)
@@ -360,7 +362,11 @@ export class Play {
   }
 
   async #observe(): Promise<Observed> {
-    const rows = await this.#world.rows(this.#observed)
+    const rows = await this.#world.rows(this.#observed).catch((error: unknown) => {
+      // A TRUNCATE of the open transaction keeps other sessions from looking.
+      if (this.#isOpen && isLocked(error)) return undefined
+      throw error
+    })
     return { rows, objects: new Set((await this.#world.objects()).map(shortKey)) }
   }
 
@@ -1305,8 +1311,8 @@ function compose(
 /** What is not as a state has it. */
 function complaint(state: State, { rows, objects }: Observed, isServer: boolean): string | undefined {
   const expected = isServer ? state.committed : state.view()
-  for (const [id, row] of expected) {
-    const found = rows.get(id)
+  for (const [id, row] of rows === undefined ? [] : expected) {
+    const found = rows?.get(id)
     if (found === undefined) return `there is no row ${id} any more`
     if (found.title !== row.title) return `the title of ${id} is ${found.title}, not ${row.title}`
     for (const [field, files] of Object.entries(row.files)) {
@@ -1315,7 +1321,8 @@ function complaint(state: State, { rows, objects }: Observed, isServer: boolean)
       if (!isFine) return `${field} of ${id} is [${had}], not [${files}]`
     }
   }
-  for (const id of rows.keys()) if (!expected.has(id)) return `there is a row ${id}, which should not be`
+  for (const id of rows?.keys() ?? [])
+    if (!expected.has(id)) return `there is a row ${id}, which should not be`
   for (const [id, row] of state.committed) {
     for (const key of Object.values(row.files).flat()) {
       if (!objects.has(key)) return `the committed row ${id} refers to ${key}, which is deleted`
@@ -1331,7 +1338,7 @@ function complaint(state: State, { rows, objects }: Observed, isServer: boolean)
 
 function adoptOrder(state: State, { rows }: Observed): void {
   for (const [id, row] of state.view()) {
-    const found = rows.get(id)
+    const found = rows?.get(id)
     if (row.isMerged && found !== undefined) state.setRow(id, { title: row.title, files: found.files })
   }
 }

@@ -377,8 +377,7 @@ function change(
 
 /** Whether a row may come to refer to an object. */
 function isThere(state: State, key: string, present: ReadonlySet<string>): 'yes' | 'maybe' | 'no' {
-  if (state.poisoned.has(key)) return 'maybe'
-  if (state.isReferred(key)) return 'yes'
+  if (state.isReferred(key)) return state.poisoned.has(key) ? 'maybe' : 'yes'
   switch (state.fates.get(key)) {
     case 'unsaved':
       return 'yes'
@@ -439,15 +438,11 @@ export function discard(state: State, key: string, isBlind: boolean): Branch[] {
   const isFresh = state.fates.get(key) === 'unsaved'
   const next = state.clone()
   next.fates.set(key, 'gone')
-  if (!state.isReferred(key)) {
-    const refusal: Branch[] = isBlind && !isFresh ? [{ outcome: 'file-saved', state }] : []
-    return [{ outcome: 'ok', state: next }, ...refusal]
-  }
+  // A session beside the open transaction does not see what its rows refer to.
   next.poisoned.add(key)
-  return [
-    { outcome: 'file-saved', state },
-    { outcome: 'ok', state: next },
-  ]
+  const mayRefuse = state.isReferred(key) || (isBlind && !isFresh)
+  const refusal: Branch[] = mayRefuse ? [{ outcome: 'file-saved', state }] : []
+  return [{ outcome: 'ok', state: next }, ...refusal]
 }
 
 /** COMMIT, or RELEASE SAVEPOINT. */
