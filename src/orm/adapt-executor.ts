@@ -18,6 +18,7 @@ import {
 import { inTransaction } from './in-transaction.js'
 import { hasLifecycle } from './lifecycle-options.js'
 import { copyOf, isSameValue, keepLoaded, loadedValue, noteSaved, noteSeen } from './loaded-files.js'
+import { rethrowRefusal } from './note-arrivals.js'
 import { TransactionFiles } from './transaction-files.js'
 
 /*
@@ -152,7 +153,7 @@ function adaptOperations(executor: Executor): void {
     const place = insideExecutor.getStore() === undefined ? undefined : 'nested'
     const work = () => insideExecutor.run(place, () => execute.call(this)).finally(() => own.endTurn())
     // `save(…, { transaction: false })` too: an object and its row change together, or not at all.
-    return inTransaction(queryRunner, work)
+    return inTransaction(queryRunner, work).catch(rethrowRefusal)
   }
 
   // The first of its statements, after all that other listeners and subscribers have set.

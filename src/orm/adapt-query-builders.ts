@@ -21,6 +21,7 @@ import {
 } from './file-columns.js'
 import { inTransaction } from './in-transaction.js'
 import { hasLifecycle } from './lifecycle-options.js'
+import { rethrowRefusal } from './note-arrivals.js'
 import { TransactionFiles } from './transaction-files.js'
 import { warnOfBulkWrite } from './warn-of-bulk-write.js'
 
@@ -125,7 +126,7 @@ async function withFiles<Result>(
       if (isReplacing && kind === 'update') await warnOfBulkWrite(runner, metadata, kind)
       return result
     }
-    return await inTransaction(runner, async () => {
+    const work = async () => {
       const changes = await holdAll(runner, metadata, early)
       const result = await execute().catch((error: unknown) => {
         // A listener may have set others since.
@@ -139,7 +140,8 @@ async function withFiles<Result>(
         await warnOfBulkWrite(runner, metadata, kind)
       }
       return result
-    })
+    }
+    return await inTransaction(runner, work).catch(rethrowRefusal)
   } finally {
     if (given === undefined) {
       builder.setQueryRunner(undefined as never)

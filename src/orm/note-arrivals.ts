@@ -1,4 +1,5 @@
 import type { DataSource, EntityMetadata } from 'typeorm'
+import { UploadError } from '../core/errors.js'
 import { FileJournal } from './file-journal.js'
 import { dialectOf, nameInTrigger, type RowRefs } from './file-sql.js'
 import { fromClause, triggerWords } from './note-releases.js'
@@ -16,6 +17,22 @@ export interface Arrivals {
 
 /** What a statement fails with. MySQL takes 128 characters. */
 const message = 's3file: an object of this statement is being deleted; upload the file anew'
+
+/**
+ * Gives a statement that such a trigger has refused the code that a refusal of the package has: a janitor has taken an
+ * entry of the object since the package looked, though another row may still refer to it.
+ *
+ * @throws UploadError `file-gone`, or the error as it is.
+ */
+export function rethrowRefusal(error: unknown): never {
+  if (!(error instanceof Error) || !error.message.includes(message)) throw error
+  throw new UploadError(
+    'file-gone',
+    'an object that the statement gives to a row is being deleted, or looked at for that. Try again if another row still ' +
+      'refers to it; otherwise upload the file again',
+    { cause: error },
+  )
+}
 
 /**
  * What a trigger does when rows come to refer to objects: it deletes their entries of the journal, so that a pending upload

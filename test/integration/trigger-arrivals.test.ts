@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { EntityManager, QueryRunner } from 'typeorm'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -297,6 +298,40 @@ describe.each(settingsWithJournal)('on $name', ({ database, hasJournal }) => {
     await world.manager.update(FileJournalEntry, { key: b.key }, { claimedUntil: null, claimedBy: null })
     await expectTruth(a)
   })
+
+  it.each(['save', 'update'] as const)(
+    'a file of another row is refused by its code while a janitor looks at its object: %s',
+    async (way) => {
+      const file = await world.upload('a')
+      const [Class] = ways
+      await saved(Class, 'from', file)
+      const to = await saved(Class, 'to', null)
+      const now = new Date().toISOString()
+      await world.manager.insert(FileJournalEntry, {
+        id: randomUUID(),
+        reason: 'release',
+        storage: file.storage,
+        key: file.key,
+        since: now,
+        dueAt: leaseEnd(),
+        attempts: 0,
+        claimedUntil: leaseEnd(),
+        claimedBy: 'janitor',
+      })
+      const write =
+        way === 'save'
+          ? world.manager.save(Object.assign(to, { file }))
+          : world.manager.update(Class, to.id, { file })
+      await expect(write).rejects.toMatchObject({ code: 'file-gone', statusCode: 409 })
+      await world.manager.update(
+        FileJournalEntry,
+        { key: file.key },
+        { claimedUntil: null, claimedBy: null, dueAt: now },
+      )
+      expect(await named(Class, 'to')).toBe(null)
+      await expectTruth(file)
+    },
+  )
 
   /** By raw SQL: TypeORM's own statements look for the files themselves. */
   async function setList(manager: EntityManager, id: number, files: S3File[]): Promise<void> {

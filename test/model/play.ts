@@ -1363,6 +1363,7 @@ function fingerprint(state: State): string {
     [...poisoned],
     [...state.aged],
     [...state.moved],
+    [...state.looked],
     isDoomed,
   ])
 }

@@ -92,6 +92,8 @@ export class State {
   poisoned = new Set<string>()
   /** Objects whose entries have waited for all that they wait for. */
   aged = new Set<string>()
+  /** Objects that one row has released and another one has: a trigger refuses them while the clean-up looks which. */
+  looked = new Set<string>()
   /** Rows that other sessions have changed while the transaction was open. */
   moved = new Set<string>()
   /** Whether a statement has failed, after which PostgreSQL takes no other one until the transaction, or savepoint, ends. */
@@ -109,6 +111,7 @@ export class State {
     copy.known = new Map(this.known)
     copy.poisoned = new Set(this.poisoned)
     copy.moved = new Set(this.moved)
+    copy.looked = new Set(this.looked)
     copy.aged = new Set(this.aged)
     copy.isDoomed = this.isDoomed
     return copy
@@ -224,8 +227,9 @@ export class State {
   }
 
   #letGo(key: string, release: Release): void {
-    if (this.isReferred(key) || this.fates.get(key) === 'gone') return
     const { hasTriggers, isRetaining } = this.rules
+    if (hasTriggers && this.isReferred(key)) this.looked.add(key)
+    if (this.isReferred(key) || this.fates.get(key) === 'gone') return
     this.aged.delete(key)
     if (release === 'bulk' && !hasTriggers) this.fates.set(key, 'leaked')
     else this.fates.set(key, isRetaining || hasTriggers ? 'due' : 'going')
@@ -377,7 +381,7 @@ function change(
 
 /** Whether a row may come to refer to an object. */
 function isThere(state: State, key: string, present: ReadonlySet<string>): 'yes' | 'maybe' | 'no' {
-  if (state.isReferred(key)) return state.poisoned.has(key) ? 'maybe' : 'yes'
+  if (state.isReferred(key)) return state.poisoned.has(key) || state.looked.has(key) ? 'maybe' : 'yes'
   switch (state.fates.get(key)) {
     case 'unsaved':
       return 'yes'
@@ -501,6 +505,7 @@ export function locked(state: State, offered: readonly string[]): Branch {
 /** The clean-up in the background has done all it can. */
 export function settle(state: State): State {
   const next = state.clone()
+  next.looked.clear()
   for (const [key, fate] of next.fates)
     if (fate === 'going' && !next.isReferred(key)) next.fates.set(key, 'gone')
   return next
