@@ -26,8 +26,8 @@ interface Row {
 
 /**
  * Makes sure that the objects of files that rows are about to refer to, other than uploads of this process, are there
- * and stay until the transaction ends: locks a row that refers to the object, or else its entries in the journal. Rows
- * come first: an object that loses its last row in between has an entry by then.
+ * and stay until the transaction ends: locks a row that refers to the object, or else its entries in the journal, and looks
+ * into the store. Rows come first: an object that loses its last row in between has an entry by then.
  *
  * @param isWritten that the statement has run: a search would find its own rows, so only rows that are known count.
  * @returns the entries, which are to be deleted with the statement.
@@ -43,11 +43,8 @@ export async function holdObjects(
   loose = await withoutHeld(runner, loose, async () => loose.flatMap((file) => rowOf(file)))
   if (!isWritten) loose = await withoutHeld(runner, loose, () => findRows(runner, loose))
   const entries = (await FileJournal.of(runner.dataSource)?.lockEntries(runner.manager, loose)) ?? []
-  const found = new Set(entries.map(({ file }) => refId(file)))
-  await assertStored(
-    runner,
-    loose.filter((file) => !found.has(refId(file))),
-  )
+  // Also where there are entries: an object that two of them name is deleted with the first.
+  await assertStored(runner, loose)
   return entries
 }
 

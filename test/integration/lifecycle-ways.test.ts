@@ -164,34 +164,48 @@ describe.each(settings)('on $name', ({ database, hasJournal }) => {
       })
     })
 
-    it('refuses an object that is deleted, in every statement that takes a value', async () => {
-      const row = await saved(Class)
-      const old = new S3File((row.file as S3File).toRecord())
-      await world.manager.save(Object.assign(row, { file: null }))
-      await filesSettled()
-      const { id } = row
-      const statements = [
-        () => world.manager.insert(target, { file: old }),
-        () => world.manager.update(target, { id }, { file: old }),
-        () => world.manager.upsert(target, { title: 'a', file: old }, ['title']),
-        () => world.manager.createQueryBuilder().update(target).set({ file: old }).where({ id }).execute(),
-        () =>
-          world.manager
-            .createQueryBuilder()
-            .insert()
-            .into(target)
-            .values({ file: old })
-            .callListeners(false)
-            .execute(),
-        () => world.manager.save(target, { id, file: old }, { listeners: false }),
-        () => world.manager.save(target, { id, file: old }, { transaction: false }),
-      ]
-      for (const statement of statements) {
-        await expect(statement()).rejects.toMatchObject({ code: 'file-gone' })
-      }
-      await world.expectTruth()
-      expect(await world.rowKeys()).toEqual([])
-    })
+    it.each([
+      ['save()', () => saved(Class)],
+      [
+        'upsert(), which leaves the entry of the upload',
+        async () => {
+          const file = await world.upload('a')
+          await world.manager.upsert(target, { title: 'a', file }, ['title'])
+          return Object.assign(await world.manager.findOneByOrFail(target, { title: 'a' }), { file })
+        },
+      ],
+    ] as const)(
+      'refuses an object that is deleted, in every statement that takes a value: %s',
+      async (_, begin) => {
+        const row = await begin()
+        const old = new S3File((row.file as S3File).toRecord())
+        await world.manager.save(Object.assign(row, { file: null }))
+        await filesSettled()
+        const { id } = row
+        const statements = [
+          () => world.manager.insert(target, { file: old }),
+          () => world.manager.update(target, { id }, { file: old }),
+          () => world.manager.upsert(target, { title: 'a', file: old }, ['title']),
+          () => world.manager.createQueryBuilder().update(target).set({ file: old }).where({ id }).execute(),
+          () =>
+            world.manager
+              .createQueryBuilder()
+              .insert()
+              .into(target)
+              .values({ file: old })
+              .callListeners(false)
+              .execute(),
+          () => world.manager.save(target, { id, file: old }, { listeners: false }),
+          () => world.manager.save(target, { id, file: old }, { transaction: false }),
+        ]
+        for (const statement of statements) {
+          await expect(statement()).rejects.toMatchObject({ code: 'file-gone' })
+        }
+        if (hasJournal) await world.workOffJournal()
+        await world.expectTruth()
+        expect(await world.rowKeys()).toEqual([])
+      },
+    )
 
     it('loses and keeps objects as always when listeners are switched off', async () => {
       const row = await saved(Class)

@@ -63,6 +63,8 @@ interface Deed {
   after?: (outcome: Outcome) => void
   /** Whether it writes rows. */
   isWrite: boolean
+  /** Whether it removes rows, which a statement of another session then does not find. */
+  isRemoval?: true
   /** Keys of the files that it gives to rows. */
   offered?: string[]
 }
@@ -297,13 +299,18 @@ export class Play {
           branches.push({ outcomes: [own, ...outcomes], state: next })
         }
         if (!deed.isWrite || done.length === 0) continue
-        // One may find that another one has changed which rows there are.
-        for (const failed of order) {
-          const rest = order.filter((other) => other !== failed)
+        // One may find that another one has changed which rows there are: then it fails, or writes nothing.
+        for (const late of order) {
+          const rest = order.filter((other) => other !== late)
+          const ends: Outcome[] =
+            late.isWrite && rest.some((other) => other.isRemoval) ? ['database', 'ok'] : ['database']
           for (const { outcomes, state: next } of compose(state, rest, objects)) {
-            outcomes.splice(order.indexOf(failed), 0, 'database')
-            const [own] = outcomes.splice(place, 1) as [Outcome]
-            branches.push({ outcomes: [own, ...outcomes], state: next })
+            for (const end of ends) {
+              const all = outcomes.toSpliced(order.indexOf(late), 0, end)
+              const [own] = all.splice(place, 1) as [Outcome]
+              const after = end === 'ok' ? locked(next, late.offered ?? []).state : next
+              branches.push({ outcomes: [own, ...all], state: after })
+            }
           }
         }
       }
@@ -729,6 +736,7 @@ export class Play {
     if (setting.keys !== undefined) handle.given[field.path] = setting.keys
     if (title !== undefined) handle.title = title
     const wanted = this.#wanted(handle, action.how !== 'noTransaction')
+    const isMet = this.#isMet
     const options: SaveOptions =
       action.how === 'noListeners'
         ? { listeners: false }
@@ -746,7 +754,8 @@ export class Play {
       run: () => manager.save(target, entity, options),
       promise: (state, present) =>
         setting.isInvalid
-          ? failures(state, [wanted], ['invalid-value'])
+          ? // Another session may have changed the row that is looked at before.
+            failures(state, [wanted], isMet ? ['invalid-value', 'file-changed'] : ['invalid-value'])
           : [
               ...write(state, [wanted], present),
               // A copy is known by the files that it has of the original; without any it is a command.
@@ -882,6 +891,7 @@ export class Play {
         run: () => manager.clear(kind.target),
         promise: (state) => remove(state, this.#idsOf(state, kind), 'bulk'),
         isWrite: true,
+        isRemoval: true,
       }
     }
     if (action.kind === 'delete') {
@@ -899,6 +909,7 @@ export class Play {
                 .execute(),
         promise: (state) => remove(state, [id], 'bulk'),
         isWrite: true,
+        isRemoval: true,
       }
     }
     let value = action.value === 'pending' ? 'upload' : action.value
@@ -1132,6 +1143,7 @@ export class Play {
         handle.isRemoved = outcome === 'ok'
       },
       isWrite: true,
+      isRemoval: true,
     }
   }
 
@@ -1221,10 +1233,15 @@ export class Play {
     if (file === undefined) return undefined
     const discarded = as === 'record' ? new S3File(file.toRecord()) : file
     const key = shortKey(file.key)
+    const isMet = this.#isMet
     return {
       text: `discard ${key}${as === 'record' ? ' from its record' : ''}`,
       run: () => discarded.discard(),
-      promise: (state) => discard(state, key, this.#isOpen && !this.#world.isServer),
+      promise: (state) => [
+        ...discard(state, key, this.#isOpen && !this.#world.isServer),
+        // A janitor that works on the object just then is not waited for.
+        ...(isMet ? [{ outcome: 'file-saved' as const, state }] : []),
+      ],
       isWrite: true,
     }
   }
