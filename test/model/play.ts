@@ -65,6 +65,8 @@ interface Deed {
   isWrite: boolean
   /** Whether it removes rows, which a statement of another session then does not find. */
   isRemoval?: true
+  /** Whether it discards a file, which a statement of another session then cannot give to a row. */
+  isDiscard?: true
   /** Keys of the files that it gives to rows. */
   offered?: string[]
 }
@@ -302,13 +304,14 @@ export class Play {
         // One may find that another one has changed which rows there are: then it fails, or writes nothing.
         for (const late of order) {
           const rest = order.filter((other) => other !== late)
-          const ends: Outcome[] =
-            late.isWrite && rest.some((other) => other.isRemoval) ? ['database', 'ok'] : ['database']
+          const ends: Outcome[] = ['database']
+          if (late.isWrite && rest.some((other) => other.isRemoval)) ends.push('ok')
+          if (late.isWrite && rest.some((other) => other.isDiscard)) ends.push('file-gone')
           for (const { outcomes, state: next } of compose(state, rest, objects)) {
             for (const end of ends) {
               const all = outcomes.toSpliced(order.indexOf(late), 0, end)
               const [own] = all.splice(place, 1) as [Outcome]
-              const after = end === 'ok' ? locked(next, late.offered ?? []).state : next
+              const after = end === 'database' ? next : locked(next, late.offered ?? []).state
               branches.push({ outcomes: [own, ...all], state: after })
             }
           }
@@ -444,7 +447,11 @@ export class Play {
     if (!isBeside) return this.#state.isDoomed ? undefined : this.#deed(action)
     this.#isBeside = true
     try {
-      const deed = await this.#deed(action)
+      const deed = await this.#deed(action).catch((error: unknown) => {
+        // A TRUNCATE of the open transaction keeps other sessions from looking.
+        if (isLocked(error)) return undefined
+        throw error
+      })
       if (deed === undefined) return undefined
       const { promise, text } = deed
       const isBackground = action.do === 'janitor'
@@ -1243,6 +1250,7 @@ export class Play {
         ...(isMet ? [{ outcome: 'file-saved' as const, state }] : []),
       ],
       isWrite: true,
+      isDiscard: true,
     }
   }
 }
