@@ -15,7 +15,8 @@ import {
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest'
 import { checkContract } from '../../src/cli/doctor-contract.ts'
 import type { DiagnoseOptions, Finding } from '../../src/core/finding.ts'
-import type { S3Storage, S3StorageOptions } from '../../src/storage/s3-storage.ts'
+import type { S3Storage } from '../../src/storage/s3-storage.ts'
+import type { S3StorageOptions } from '../../src/storage/s3-storage-options.ts'
 import { S3World } from '../support/s3-world.ts'
 import { s3ClientConfig } from '../support/servers.ts'
 
