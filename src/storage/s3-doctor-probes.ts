@@ -22,7 +22,7 @@ export class S3Probes {
   readonly bucket: S3Bucket
   readonly prefix: string
   readonly signal: AbortSignal
-  /** Whether the bucket keeps a version of what is deleted. */
+  /** Whether the bucket may keep versions of the probes, which can be listed and deleted. */
   keepsVersions = false
   /** Keys under which there may be an object. */
   readonly #keys = new Set<string>()

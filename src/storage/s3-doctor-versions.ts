@@ -29,12 +29,13 @@ export async function* checkVersions(probes: S3Probes): AsyncGenerator<Finding, 
     }
     return judgeVersioning(probes, status)
   })
-  probes.keepsVersions = status !== undefined && status !== 'unknown'
   if (keeps !== undefined) return 'the bucket keeps each new object for a time'
-  if (status !== 'Enabled' && status !== 'unknown') return undefined
+  if (status === undefined) return undefined
   const denied = await denialOf(probes)
-  if (denied !== undefined && status === 'Enabled') return denied
-  return isKnown && status === 'Enabled' ? undefined : tryOne(probes, denied)
+  if (denied !== undefined && status !== 'unknown') return denied
+  const obstacle = isKnown && status !== 'unknown' ? undefined : await tryOne(probes, denied)
+  probes.keepsVersions = obstacle === undefined && denied === undefined
+  return obstacle
 }
 
 /** Returns the default retention of a bucket with object lock, an empty one where it has none. */
@@ -111,6 +112,5 @@ async function tryOne(probes: S3Probes, denied: string | undefined): Promise<str
   if ((await refusalOf(probes.delete(key, version))) !== undefined) {
     return `the bucket keeps versions, and the credentials may not delete them; version ${version} of '${key}' stays`
   }
-  probes.keepsVersions = denied === undefined
   return denied
 }
