@@ -94,7 +94,7 @@ function describe(value: unknown): string {
 }
 
 /** The name that was probably meant; undefined where none is near. */
-function nearestName(name: string, known: string[]): string | undefined {
+export function nearestName(name: string, known: string[]): string | undefined {
   const wanted = name.toLowerCase()
   const part = known.find((candidate) => wanted.length > 3 && candidate.toLowerCase().includes(wanted))
   if (part !== undefined) return part
