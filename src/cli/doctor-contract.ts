@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream'
+import { isS3FileError, type S3FileErrorCode } from '../core/errors.js'
 import type { FileStorage } from '../core/file-storage.js'
 import { cleanUpFinding, type DiagnoseOptions, type Finding, find } from '../core/finding.js'
 import { compareKeys } from '../core/object-key.js'
@@ -17,16 +18,25 @@ export async function* checkContract(
   const keys = ['Zero.txt', 'probe \uff5e.txt', 'probe \u{1f600}.txt'].map((name) => probePrefix + name)
   const [empty, probe, copy] = keys as [string, string, string]
   const below = `${probe}/below.txt`
+  const made = new Set<string>()
   // Whatever makes an object is waited for, so that it is known what there is to delete.
-  const write = <T>(work: Promise<T>) => inTime(work)
+  const write = async (key: string, work: Promise<unknown>) => {
+    try {
+      await inTime(work)
+      made.add(key)
+    } catch (error) {
+      if (mayHaveMade(error)) made.add(key)
+      throw error
+    }
+  }
   const read = <T>(work: Promise<T>) => inTime(work, signal)
   const isThere = async (key: string) => (await read(storage.stat(key))) !== null
 
   try {
     const put = await find('put', signal, async () => {
       const options = { contentType: 'text/plain', isKeyUnique: true }
-      await write(storage.put(probe, streamOf(bytes), options))
-      await write(storage.put(empty, streamOf(Buffer.alloc(0)), options))
+      await write(probe, storage.put(probe, streamOf(bytes), options))
+      await write(empty, storage.put(empty, streamOf(Buffer.alloc(0)), options))
       return 'stores objects, an empty one too'
     })
     yield put
@@ -55,7 +65,7 @@ export async function* checkContract(
         : problem('gives other bytes than the range that was asked for'),
     )
     yield await find('copy', signal, async () => {
-      await write(storage.copy(probe, copy))
+      await write(copy, storage.copy(probe, copy))
       return (await read(bytesOf(storage, copy))).equals(bytes)
         ? 'copies an object'
         : problem('made a copy of other bytes')
@@ -74,9 +84,8 @@ export async function* checkContract(
     })
     yield* checkUrl(storage, probe, signal)
     yield await find('nested-keys', signal, async () => {
-      keys.push(below)
       try {
-        await write(storage.put(below, streamOf(bytes), { isKeyUnique: true }))
+        await write(below, storage.put(below, streamOf(bytes), { isKeyUnique: true }))
         return 'keeps objects a and a/b side by side'
       } catch (error) {
         return {
@@ -87,20 +96,20 @@ export async function* checkContract(
       }
     })
     yield await find('delete', signal, async () => {
-      await write(storage.delete(probe))
-      if (await isThere(probe)) return problem('has an object still after its delete')
-      await write(storage.delete(probe))
+      await inTime(storage.delete(probe))
+      if (await isThere(probe)) return problem('still has the object after deleting it')
+      await inTime(storage.delete(probe))
       return 'deletes an object, and is content with one that is gone'
     })
     yield await find('delete-many', signal, async () => {
-      const [failure] = await write(storage.deleteMany(keys))
+      const [failure] = await inTime(storage.deleteMany(made))
       if (failure !== undefined) throw failure.error
       return (await isThere(empty))
-        ? problem('has an object still after its deletion')
+        ? problem('still has the object after deleting it')
         : 'deletes many at once'
     })
   } finally {
-    const left = cleanUpFinding(await cleanUp(storage, probePrefix, keys))
+    const left = cleanUpFinding(await cleanUp(storage, probePrefix, [...made]))
     if (left !== undefined) yield left
   }
 }
@@ -142,6 +151,17 @@ async function* checkUrl(storage: FileStorage, key: string, signal: AbortSignal)
         "headers hold, and url()'s disposition, downloadName and contentType have no effect",
     }
   })
+}
+
+/** Errors of a store that has done nothing. */
+const refusals: S3FileErrorCode[] = ['storage-refused', 'key-taken', 'object-not-found', 'checksum-mismatch']
+
+/** Whether a failed `put()` or `copy()` may have made an object. */
+function mayHaveMade(error: unknown): boolean {
+  if (!isS3FileError(error)) return true
+  const { leftBehind, mayBeLeft, neverSent } = error.context
+  if (leftBehind !== undefined || mayBeLeft !== undefined) return true
+  return neverSent !== true && !refusals.includes(error.code)
 }
 
 /** @returns the keys that may still be there. */

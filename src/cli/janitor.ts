@@ -3,20 +3,20 @@ import { maxTimerSeconds } from '../core/options.js'
 import { FileJanitor, type FileJanitorOptions, type JanitorReport } from '../orm/file-janitor.js'
 import { type Command, commonHelp, commonOptions } from './command.js'
 import { parseDuration } from './duration.js'
-import { printJson, printLine } from './output.js'
+import { printJson, printLine, readerGone } from './output.js'
 import { UsageError } from './usage-error.js'
 import { withDataSource } from './with-data-source.js'
 
 const help = `Usage: typeorm-s3-file janitor -d <file> [options]
 
-Works off the file journal: deletes the objects that rows have let go, and uploads that came to no row. Runs until it gets
-SIGINT or SIGTERM, unless told to do it once. Any number of them may run at once.
+Processes the file journal: deletes the objects that rows no longer refer to, and uploads that no row came to refer to. Runs
+until SIGINT or SIGTERM, unless --once is given. Any number of janitors may run at once.
 
 ${commonHelp}
-  --once                     works off what is due, and ends
-  --interval <duration>      how long to wait when nothing is due (default: 1m)
-  --batch-size <count>       entries that are taken at once, 1 to 1000 (default: 1000)
-  --delete-after <duration>  how long the objects that rows let go stay (default: as the S3FileSubscriber says)
+  --once                     processes every due entry, and ends
+  --interval <duration>      how long to wait when nothing is due, 1s to 24d (default: 1m)
+  --batch-size <count>       entries that are processed at once, 1 to 1000 (default: 1000)
+  --delete-after <duration>  how long objects stay that rows no longer refer to (default: as the S3FileSubscriber says)
   --json                     a line of JSON for each batch with what the run has done so far, and for --once a summary
 
 Exit code: 0; with --once 1 when entries failed and are to be tried again; 2 when it failed as a whole.`
@@ -59,6 +59,7 @@ async function run(args: string[]): Promise<number> {
     janitor.start()
     await stopped
     await janitor.stop()
+    readerGone.throwIfAborted()
     return 0
   })
 }
@@ -70,7 +71,7 @@ function parseCount(option: string, text: string | undefined): number | undefine
   return text === undefined ? undefined : Number(text)
 }
 
-/** Resolves at the first signal to end; a second one ends the process as ever. */
+/** Resolves at the first signal to end, or when nobody reads the output; a second signal ends the process as ever. */
 function untilSignal(): Promise<void> {
   return new Promise((resolve) => {
     const alive = setInterval(() => undefined, 2 ** 30)
@@ -78,8 +79,10 @@ function untilSignal(): Promise<void> {
       clearInterval(alive)
       process.removeListener('SIGINT', onSignal)
       process.removeListener('SIGTERM', onSignal)
+      readerGone.removeEventListener('abort', onSignal)
       resolve()
     }
+    readerGone.addEventListener('abort', onSignal)
     process.once('SIGINT', onSignal)
     process.once('SIGTERM', onSignal)
   })
@@ -90,7 +93,7 @@ function describe({ deleted, kept, failed, abortedUploads }: JanitorReport): str
 }
 
 export const janitorCommand: Command = {
-  summary: 'works off the file journal, once or all the time',
+  summary: 'processes the file journal, once or all the time',
   help,
   run,
 }

@@ -1,7 +1,23 @@
 import { replaceControlCharacters } from '../core/object-key.js'
 
+const reader = new AbortController()
+
+/** Aborts when stdout cannot be written any more, as when `| head` has read enough. */
+export const readerGone = reader.signal
+
+/** Whether an error of stdout says that its reader has ended: no failure, and nobody to tell it to. */
+export function isReaderGone(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException | undefined)?.code === 'EPIPE'
+}
+
+/** Keeps the process alive when a reader of its output ends first, so that a command can clean up. */
+export function watchReader(): void {
+  process.stdout.on('error', (error) => reader.abort(error))
+  process.stderr.on('error', () => undefined)
+}
+
 export function printLine(text: string): void {
-  process.stdout.write(`${text}\n`)
+  if (!readerGone.aborted) process.stdout.write(`${text}\n`)
 }
 
 /** A line of JSON; errors in it become their message. */

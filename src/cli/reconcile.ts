@@ -3,7 +3,7 @@ import { reconcile } from '../orm/reconcile.js'
 import type { ReconcileFinding, ReconcileSummary } from '../orm/reconcile-findings.js'
 import { type Command, commonHelp, commonOptions } from './command.js'
 import { parseDuration } from './duration.js'
-import { plain, printJson, printLine, showProgress } from './output.js'
+import { plain, printJson, printLine, readerGone, showProgress } from './output.js'
 import { UsageError } from './usage-error.js'
 import { withDataSource } from './with-data-source.js'
 
@@ -43,6 +43,7 @@ async function run(args: string[]): Promise<number> {
     })
     let left = 0
     for await (const finding of findings) {
+      readerGone.throwIfAborted()
       showProgress('')
       if (values.json) printJson(finding)
       else printLine(finding.type === 'summary' ? describeSummary(finding) : describe(finding))

@@ -1,8 +1,10 @@
+import { readerGone } from './output.js'
+
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /**
- * Lets work clean up before the process ends: at the first signal to end, or an error that nobody has caught (a reader of
- * stdout that has gone is one), the AbortSignal aborts. A second signal ends the process as ever.
+ * Lets work clean up before the process ends: at the first signal to end, an error that nobody has caught, or when the
+ * reader of stdout has gone, the AbortSignal aborts. A second signal ends the process as ever.
  */
 export function untilEnd(): { signal: AbortSignal; stop: () => void } {
   const controller = new AbortController()
@@ -15,7 +17,7 @@ export function untilEnd(): { signal: AbortSignal; stop: () => void } {
   for (const each of signals) process.on(each, onSignal)
   process.on('uncaughtException', onError)
   return {
-    signal: controller.signal,
+    signal: AbortSignal.any([controller.signal, readerGone]),
     stop: () => {
       for (const each of signals) process.removeListener(each, onSignal)
       process.removeListener('uncaughtException', onError)

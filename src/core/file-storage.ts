@@ -53,6 +53,7 @@ export interface ObjectParams {
   ContentEncoding?: string
   ContentLanguage?: string
   Expires?: Date
+  /** Names and values of printable ASCII: S3 sends each pair as a header. `encodeURIComponent()` encodes others. */
   Metadata?: Record<string, string>
   SSEKMSEncryptionContext?: string
   SSEKMSKeyId?: string
@@ -111,18 +112,21 @@ export interface PutOptions {
   onStored?: (bytes: number, part?: StoredPart) => void
 }
 
-/** Which bytes of an object to read; all of them without `start` and `end`. */
+/** The bytes of an object to read; all of them without `start` and `end`. A range beyond the object's end is empty. */
 export interface OpenOptions {
-  /** First byte, counted from 0. */
+  /** First byte, counted from 0. @default 0 */
   start?: number
-  /** Last byte, included, as in HTTP's Range. */
+  /** Last byte, included, as in HTTP's Range; at least `start`. @default the object's last byte */
   end?: number
   signal?: AbortSignal
 }
 
 /** How long a URL lives, and what it answers with. */
 export interface UrlOptions {
-  /** The URL's longest life in seconds; at most 604,800 (7 days, the limit of Signature Version 4). */
+  /**
+   * The URL's longest life in seconds, 1 to 604,800 (7 days, the limit of Signature Version 4).
+   * @default the storage's own, such as `urls.expiresInSeconds` of `S3Storage`
+   */
   expiresInSeconds?: number
   /**
    * `inline` holds for images, audio, video, PDF, JSON and plain text. What a browser would run (HTML, SVG, XML, scripts)
@@ -163,12 +167,14 @@ export interface FileStorage {
    * is stored and the promise rejects with the body's own error; an existing object is never overwritten where
    * the store can tell. On a failure `body` may be left unread or destroyed.
    *
-   * @throws StorageError `key-taken`, or what the store answered; the signal's reason when aborted.
+   * @throws StorageError `key-taken`, or what the store answered; ConfigurationError `unknown-option`, `invalid-option`
+   *   for `params` that no object can have; the signal's reason when aborted.
    */
   put(key: string, body: Readable, options?: PutOptions): Promise<StoredObject>
 
   /**
-   * The bytes of an object, or of a range of it. Whoever calls ends or destroys the stream.
+   * Opens an object, or a range of it: a stream that the caller reads to its end or destroys. Where the object has no
+   * byte of the range, as an empty one has, the stream is empty.
    *
    * @throws StorageError `object-not-found`.
    */

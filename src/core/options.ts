@@ -1,4 +1,5 @@
 import { ConfigurationError } from './errors.js'
+import { redact } from './redact.js'
 
 /** Says what is wrong with a value ("an integer from 1 to 10"), or undefined when it is fine. */
 export type OptionCheck = (value: unknown) => string | undefined
@@ -49,19 +50,26 @@ export const option = {
 
 /**
  * Refuses what is not a known option, or has a value it cannot have. `owner` names the call in the message.
- * An option given as `undefined` counts as not given.
+ * An option given as `undefined` counts as not given. `places` says where an option that is not known here belongs.
  *
- * @throws ConfigurationError `unknown-option` naming the nearest known one, `invalid-option` naming the value.
+ * @throws ConfigurationError `unknown-option` naming its place or the nearest known one, `invalid-option` naming the value.
  */
-export function checkOptions(owner: string, given: unknown, known: Record<string, OptionCheck>): void {
+export function checkOptions(
+  owner: string,
+  given: unknown,
+  known: Record<string, OptionCheck>,
+  places: ReadonlyMap<string, string> = new Map(),
+): void {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
     throw new ConfigurationError('invalid-option', `${owner}: options are an object, not ${describe(given)}`)
   }
   for (const [name, value] of Object.entries(given)) {
     const check = Object.hasOwn(known, name) ? known[name] : undefined
     if (check === undefined) {
+      const place = places.get(name)
       const nearest = nearestName(name, Object.keys(known))
-      const hint = nearest === undefined ? '' : `; did you mean '${nearest}'?`
+      const guess = nearest === undefined ? '' : `; did you mean '${nearest}'?`
+      const hint = place === undefined ? guess : `. Put it into ${place}.`
       throw new ConfigurationError('unknown-option', `${owner}: there is no option '${name}'${hint}`, {
         context: { owner, option: name },
       })
@@ -80,12 +88,13 @@ export function checkOptions(owner: string, given: unknown, known: Record<string
 }
 
 function describe(value: unknown): string {
-  if (typeof value === 'string') return `'${value}'`
+  if (typeof value === 'string') return `'${redact(value)}'`
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object'
   return String(value)
 }
 
-function nearestName(name: string, known: string[]): string | undefined {
+/** The name that was probably meant; undefined where none is near. */
+export function nearestName(name: string, known: string[]): string | undefined {
   const wanted = name.toLowerCase()
   const part = known.find((candidate) => wanted.length > 3 && candidate.toLowerCase().includes(wanted))
   if (part !== undefined) return part

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import { ConfigurationError, UploadError } from './errors.js'
-import { publish } from './events.js'
+import { publish, publishCleanupFailure } from './events.js'
 import { type FileRecord, parseFileRecord } from './file-record.js'
 import type { FileStorage, OpenOptions, SignedUrl, UrlOptions } from './file-storage.js'
 import { dispositionOf } from './inline-types.js'
@@ -183,7 +183,12 @@ export class S3File {
       state.status = status
       throw error
     }
-    await this.#storage().delete(this.key)
+    await this.#storage()
+      .delete(this.key)
+      .catch((error: unknown) => {
+        publishCleanupFailure(this.storage, this.key, error)
+        throw error
+      })
     publish('delete', () => ({ storage: this.storage, key: this.key, reason: 'discarded' }))
     for (const { confirm } of givenUp) await confirm()
     await state.entry?.close()

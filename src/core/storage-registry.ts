@@ -11,11 +11,18 @@ const storages = sharedState('storages', () => new Map<string, FileStorage>())
 /**
  * Names the application's storages, as Django's `STORAGES` does. Replaces all that was configured before.
  *
+ * @param configured the storages by their names of 1 to 100 characters; fields without a `storage` use `default`.
  * @throws ConfigurationError `invalid-option` for a value that is no storage, or a name that no column takes.
  */
 export function configureStorages(configured: Record<string, FileStorage>): void {
+  if (typeof configured !== 'object' || configured === null || isStorage(configured)) {
+    throw new ConfigurationError(
+      'invalid-option',
+      'configureStorages takes storages by their names: configureStorages({ default: storage })',
+    )
+  }
   for (const [name, storage] of Object.entries(configured)) {
-    if (typeof storage?.put !== 'function' || typeof storage.url !== 'function') {
+    if (!isStorage(storage)) {
       throw new ConfigurationError('invalid-option', `configureStorages: '${name}' is not a FileStorage`)
     }
     if (name === '' || isLongerThan(name, maxNameLength)) {
@@ -29,15 +36,20 @@ export function configureStorages(configured: Record<string, FileStorage>): void
   for (const [name, storage] of Object.entries(configured)) storages.set(name, storage)
 }
 
+function isStorage(value: unknown): value is FileStorage {
+  const { put, url } = (value ?? {}) as Partial<FileStorage>
+  return typeof put === 'function' && typeof url === 'function'
+}
+
 /** The names of all configured storages. */
 export function storageNames(): string[] {
   return [...storages.keys()]
 }
 
 /**
- * The storage of that name.
+ * Returns the storage of that name.
  *
- * @throws ConfigurationError `unknown-storage`.
+ * @throws ConfigurationError `unknown-storage` naming those that are configured.
  */
 export function getStorage(name = 'default'): FileStorage {
   const storage = storages.get(name)

@@ -5,9 +5,9 @@ import { isS3FileError } from '../core/errors.js'
 import type { FileStorage } from '../core/file-storage.js'
 import { checkOptions, option } from '../core/options.js'
 
-/** What `lintStorage()` may do besides. */
+/** The options of `lintStorage()`. */
 export interface StorageLintOptions {
-  /** Bytes of the larger of the files it stores; take one that needs several parts. @default 1_000_000 */
+  /** Size of the largest file it stores in bytes, 1 or more; take one that needs several parts. @default 1_000_000 */
   largeFileBytes?: number
   /** Fetches what `url()` gives and compares the bytes, where the URLs can be fetched. */
   fetch?: (url: string) => Promise<Uint8Array>
@@ -82,8 +82,16 @@ const rules: Record<string, (bench: Bench) => Promise<void>> = {
     assert.equal((await read(storage, key('range'), { start: 2, end: 4 })).toString(), '234')
     assert.equal((await read(storage, key('range'), { start: 7 })).toString(), '789')
   },
+  'open gives an empty stream for a range in which the object has no byte': async ({ storage, key }) => {
+    await storage.put(key('no-bytes'), bytesOf(Buffer.alloc(0)))
+    assert.equal((await read(storage, key('no-bytes'), { start: 0, end: 1023 })).length, 0)
+    await storage.put(key('few-bytes'), bytesOf(Buffer.from('0123456789')))
+    assert.equal((await read(storage, key('few-bytes'), { start: 10 })).length, 0)
+    assert.equal((await read(storage, key('few-bytes'), { start: 8, end: 1023 })).toString(), '89')
+  },
   'open and stat tell that an object is not there': async ({ storage, key }) => {
     await rejects(() => storage.open(key('absent')), 'object-not-found')
+    await rejects(() => storage.open(key('absent'), { start: 0, end: 1023 }), 'object-not-found')
     assert.equal(await storage.stat(key('absent')), null)
   },
   'delete deletes, and is content with an object that is not there': async ({ storage, key }) => {

@@ -1,9 +1,9 @@
 import type { S3Client, ServiceInputTypes, ServiceOutputTypes } from '@aws-sdk/client-s3'
 import { KiB } from '../core/bytes.js'
-import { StorageError } from '../core/errors.js'
+import { isS3FileError, StorageError } from '../core/errors.js'
 import { codeOf, publish } from '../core/events.js'
 import type { PartBuffer } from './part-buffer.js'
-import { attemptsOf, storageErrorOf, withoutSecrets } from './s3-errors.js'
+import { attemptsOf, type SentRequest, storageErrorOf, withoutSecrets } from './s3-errors.js'
 import { type HttpRequest, requestHooks, type S3Command, S3Request } from './s3-request.js'
 
 /** A request may take so much longer for its body. */
@@ -74,7 +74,8 @@ export class S3Bucket {
    * somebody waits for the answer, so it is waited for, for at most five seconds: what comes next, such as an abort
    * of the upload, must come after it.
    *
-   * @throws StorageError; the signal's reason when it aborted the request.
+   * @throws StorageError, with `context.neverSent` where nothing can have reached the store; the signal's reason when it
+   *   aborted the request.
    */
   async send<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
     command: S3Command<Input, Output>,
@@ -102,7 +103,8 @@ export class S3Bucket {
             `S3 did not answer ${operation} in bucket '${this.name}' within ${seconds} seconds`,
             { cause: withoutSecrets(error), context },
           )
-        : storageErrorOf(error, context)
+        : storageErrorOf(error, context, await this.#describe(command.input))
+      if (isS3FileError(failure) && !request.mayHaveArrived) failure.context.neverSent = true
       this.#tellOfRetries(error, { operation, key }, failure)
       throw failure
     } finally {
@@ -119,6 +121,15 @@ export class S3Bucket {
     this.#signsBodies = this.#unsignedPayload === 'tls' && (protocol !== 'https:' || part.crc === undefined)
     headers['x-amz-content-sha256'] = this.#signsBodies ? part.sha256() : 'UNSIGNED-PAYLOAD'
     delete headers.Expect
+  }
+
+  async #describe(input: object): Promise<SentRequest> {
+    const { ChecksumCRC32, ChecksumAlgorithm } = input as {
+      ChecksumCRC32?: string
+      ChecksumAlgorithm?: string
+    }
+    const region = await this.client.config.region().catch(() => undefined)
+    return { hasChecksum: (ChecksumCRC32 ?? ChecksumAlgorithm) !== undefined, region }
   }
 
   #tellOfRetries(outcome: unknown, { operation, key }: RequestOptions, failure: Error | null): void {

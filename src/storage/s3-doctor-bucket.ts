@@ -1,7 +1,6 @@
 import {
   GetBucketCorsCommand,
   GetBucketLifecycleConfigurationCommand,
-  GetBucketVersioningCommand,
   type LifecycleRule,
   PutObjectCommand,
 } from '@aws-sdk/client-s3'
@@ -13,25 +12,24 @@ import { S3UrlSigner } from './s3-url-signer.js'
 
 const fetchSeconds = 20
 
-/** What is set for the bucket as a whole: CORS, lifecycle rules, versions, public access. */
+/** Checks what is set for the bucket as a whole: CORS, lifecycle rules, public access. */
 export async function* checkBucketSettings(
   probes: S3Probes,
   storage: FileStorage,
-  options: DiagnoseOptions,
+  { origin, hasJournal, mayWrite }: DiagnoseOptions & { mayWrite: boolean },
 ): AsyncIterable<Finding> {
   const { signal, bucket } = probes
   const Key = probes.key('settings.txt')
   const put = new PutObjectCommand({ Bucket: bucket.name, Key, Body: 'probe' })
-  const refusal = await refusalOf(probes.write(put, 'PutObject', Key))
+  const hasProbe = mayWrite && (await refusalOf(probes.write(put, 'PutObject', Key))) === undefined
   const onProbe = async (work: () => Promise<Result>): Promise<Result> =>
-    refusal === undefined ? work() : { status: 'skipped', message: 'there is no probe to try it on' }
-  yield await find('cors', signal, () => onProbe(() => checkCors(probes, storage, Key, options.origin)))
-  yield await find('lifecycle', signal, () => checkLifecycle(probes, storage.keyPrefix, options.hasJournal))
-  yield await find('versioning', signal, () => checkVersioning(probes))
+    hasProbe ? work() : { status: 'skipped', message: 'there is no probe to try it on' }
+  yield await find('cors', signal, () => onProbe(() => checkCors(probes, storage, Key, origin)))
+  yield await find('lifecycle', signal, () => checkLifecycle(probes, storage.keyPrefix, hasJournal))
   yield await find('public-access', signal, () => onProbe(() => checkPublicAccess(probes, storage, Key)))
 }
 
-type Result = string | Omit<Finding, 'check'>
+export type Result = string | Omit<Finding, 'check'>
 
 /** Asks as a page of that origin would: what counts is what the store answers, and the rules may not be ours to read. */
 async function checkCors(
@@ -134,33 +132,6 @@ function covers({ Filter, Prefix }: LifecycleRule, keyPrefix: string): boolean {
   return keyPrefix.startsWith(inFilter ?? Prefix ?? '')
 }
 
-async function checkVersioning(probes: S3Probes): Promise<Result> {
-  const { bucket } = probes
-  try {
-    const command = new GetBucketVersioningCommand({ Bucket: bucket.name })
-    const { Status } = await probes.read(command, 'GetBucketVersioning')
-    if (Status !== 'Enabled') return 'the bucket keeps no versions: what is deleted is gone'
-  } catch (error) {
-    return unreadable('the state of versioning', error)
-  }
-  const rule = {
-    ID: 'expire-deleted-files',
-    Status: 'Enabled',
-    Filter: { Prefix: '' },
-    NoncurrentVersionExpiration: { NoncurrentDays: 30 },
-    Expiration: { ExpiredObjectDeleteMarker: true },
-  }
-  return {
-    status: 'warning',
-    message:
-      'the bucket keeps versions: the object of a removed file stays, and costs, until a rule expires its versions',
-    fix: `Beside the rules that there are: ${await awsCommand(
-      bucket,
-      `put-bucket-lifecycle-configuration --lifecycle-configuration ${quoted({ Rules: [rule] })}`,
-    )}`,
-  }
-}
-
 /** Asks for an object as anybody could who knows its key. */
 async function checkPublicAccess(probes: S3Probes, storage: FileStorage, key: string): Promise<Result> {
   const { bucket } = probes
@@ -195,7 +166,8 @@ async function fetched(
   return response
 }
 
-function unreadable(what: string, error: unknown): Omit<Finding, 'check'> {
+/** A finding for a setting that the store does not tell. */
+export function unreadable(what: string, error: unknown): Omit<Finding, 'check'> {
   if (!isDenied(error) && !isUnsupported(error)) throw error
   return { status: 'skipped', message: `${what} cannot be read: ${reasonOf(error)}` }
 }

@@ -4,11 +4,13 @@ import {
   DeleteObjectCommand,
   ListObjectsV2Command,
   ListObjectVersionsCommand,
+  type ListObjectVersionsCommandOutput,
   type ServiceInputTypes,
   type ServiceOutputTypes,
 } from '@aws-sdk/client-s3'
 import { isS3FileError, type S3FileError } from '../core/errors.js'
 import { S3Bucket } from './s3-bucket.js'
+import { attemptsOf, isNeverSent } from './s3-errors.js'
 import { abortUpload, listUploads } from './s3-multipart-uploads.js'
 import type { S3Command } from './s3-request.js'
 
@@ -20,6 +22,9 @@ export class S3Probes {
   readonly bucket: S3Bucket
   readonly prefix: string
   readonly signal: AbortSignal
+  /** Whether the bucket may keep versions of the probes, which can be listed and deleted. */
+  keepsVersions = false
+  /** Keys under which there may be an object. */
   readonly #keys = new Set<string>()
   readonly #uploads = new Map<string, string>()
   #hasUnheardUploads = false
@@ -34,11 +39,8 @@ export class S3Probes {
     this.signal = signal
   }
 
-  /** A key that is deleted in the end. */
   key(name: string): string {
-    const key = this.prefix + name
-    this.#keys.add(key)
-    return key
+    return this.prefix + name
   }
 
   /** Sends what changes nothing: it ends when the checks do. */
@@ -54,13 +56,20 @@ export class S3Probes {
     })
   }
 
-  /** Sends what changes something. It is not cancelled: what comes of it has to be known, to be cleaned up. */
-  write<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+  /** Sends what makes an object, which is deleted in the end. It is not cancelled: its outcome has to be known for that. */
+  async write<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
     command: S3Command<Input, Output>,
     operation: string,
     key: string,
   ): Promise<Output> {
-    return this.bucket.send(command, { operation, key })
+    try {
+      const output = await this.bucket.send(command, { operation, key })
+      this.#keys.add(key)
+      return output
+    } catch (error) {
+      if (!isUnwritten(error)) this.#keys.add(key)
+      throw error
+    }
   }
 
   /** Begins a multipart upload that is aborted in the end. */
@@ -68,7 +77,7 @@ export class S3Probes {
     let uploadId: string | undefined
     try {
       const command = new CreateMultipartUploadCommand({ Bucket: this.bucket.name, Key, ...input })
-      uploadId = (await this.write(command, 'CreateMultipartUpload', Key)).UploadId
+      uploadId = (await this.bucket.send(command, { operation: 'CreateMultipartUpload', key: Key })).UploadId
     } finally {
       if (uploadId === undefined) this.#hasUnheardUploads = true
     }
@@ -107,14 +116,22 @@ export class S3Probes {
     for (const [id, key] of this.#uploads) {
       await attempt(`multipart upload ${id} of '${key}'`, () => abortUpload(this.bucket, key, id))
     }
-    for (const key of this.#keys) await attempt(`object '${key}'`, () => this.#delete(key))
+    for (const key of this.#keys) await attempt(`object '${key}'`, () => this.delete(key))
     if (left.length > 0) return left
-    await attempt(`versions below '${this.prefix}'`, () => this.#deleteVersions())
-    await attempt(`objects below '${this.prefix}'`, () => this.#assertGone())
+    if (this.keepsVersions) await attempt(`versions below '${this.prefix}'`, () => this.#deleteVersions())
+    const listed = await this.#listedKey().catch(() => undefined) // Each delete has succeeded by then.
+    if (listed !== undefined) left.push(`object '${listed}', which is still listed`)
     return left
   }
 
-  async #delete(Key: string, VersionId?: string): Promise<void> {
+  /** Lists the versions of the probes. */
+  listVersions(): Promise<ListObjectVersionsCommandOutput> {
+    const command = new ListObjectVersionsCommand({ Bucket: this.bucket.name, Prefix: this.prefix })
+    return this.bucket.send(command, { operation: 'ListObjectVersions' })
+  }
+
+  /** Deletes an object, or a version of it; one that is not there is no error. */
+  async delete(Key: string, VersionId?: string): Promise<void> {
     try {
       const command = new DeleteObjectCommand({ Bucket: this.bucket.name, Key, VersionId })
       await this.bucket.send(command, { operation: 'DeleteObject', key: Key })
@@ -123,21 +140,25 @@ export class S3Probes {
     }
   }
 
-  /** A bucket with versions keeps what is deleted. */
   async #deleteVersions(): Promise<void> {
-    const command = new ListObjectVersionsCommand({ Bucket: this.bucket.name, Prefix: this.prefix })
-    const page = await ifAllowed(this.bucket.send(command, { operation: 'ListObjectVersions' }))
-    for (const { Key, VersionId } of [...(page?.Versions ?? []), ...(page?.DeleteMarkers ?? [])]) {
-      if (Key?.startsWith(this.prefix)) await this.#delete(Key, VersionId)
+    const { Versions = [], DeleteMarkers = [] } = await this.listVersions()
+    for (const { Key, VersionId } of [...Versions, ...DeleteMarkers]) {
+      if (Key?.startsWith(this.prefix)) await this.delete(Key, VersionId)
     }
   }
 
-  async #assertGone(): Promise<void> {
+  async #listedKey(): Promise<string | undefined> {
     const command = new ListObjectsV2Command({ Bucket: this.bucket.name, Prefix: this.prefix })
-    const page = await ifAllowed(this.bucket.send(command, { operation: 'ListObjectsV2' }))
-    const [left] = page?.Contents ?? []
-    if (left !== undefined) throw new Error(`'${left.Key}' is listed still`)
+    const { Contents } = await this.bucket.send(command, { operation: 'ListObjectsV2' })
+    return Contents?.[0]?.Key
   }
+}
+
+/** Whether a failed write has made no object: it was refused at once, or did not reach the store. */
+function isUnwritten(error: unknown): boolean {
+  if (isNeverSent(error)) return true
+  const isRefused = isS3FileError(error, 'storage-refused') || isS3FileError(error, 'checksum-mismatch')
+  return isRefused && attemptsOf((error as Error).cause) === 1
 }
 
 export function s3CodeOf(error: unknown): string | undefined {
@@ -168,16 +189,6 @@ export async function refusalOf(work: Promise<unknown>): Promise<S3FileError | u
     const status = statusOf(error)
     if (isS3FileError(error) && status !== undefined && ((status >= 400 && status < 500) || status === 501))
       return error
-    throw error
-  }
-}
-
-/** What may be refused: each delete has succeeded by then. */
-async function ifAllowed<T>(work: Promise<T>): Promise<T | undefined> {
-  try {
-    return await work
-  } catch (error) {
-    if (isDenied(error) || isUnsupported(error)) return undefined
     throw error
   }
 }

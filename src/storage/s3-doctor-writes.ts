@@ -151,7 +151,7 @@ class Writes {
   }
 
   async #part(Key: string, UploadId: string, crc = this.#checksum().ChecksumCRC32, PartNumber = 1) {
-    const { ETag } = await this.#probes.write(
+    const { ETag } = await this.#probes.bucket.send(
       new UploadPartCommand({
         Bucket: this.#probes.bucket.name,
         Key,
@@ -161,8 +161,7 @@ class Writes {
         ContentLength: body.length,
         ChecksumCRC32: crc,
       }),
-      'UploadPart',
-      Key,
+      { operation: 'UploadPart', key: Key },
     )
     return ETag
   }

@@ -1,12 +1,15 @@
 import { HeadBucketCommand, ListObjectsV2Command } from '@aws-sdk/client-s3'
 import { formatBytes } from '../core/bytes.js'
+import { isS3FileError } from '../core/errors.js'
 import type { FileStorage } from '../core/file-storage.js'
 import { cleanUpFinding, type DiagnoseOptions, type Finding, find, reasonOf } from '../core/finding.js'
 import { partMemory } from './part-memory.js'
 import type { S3Bucket } from './s3-bucket.js'
+import { doctorHint } from './s3-cures.js'
 import { checkBucketSettings } from './s3-doctor-bucket.js'
 import { awsCommand, policyFor } from './s3-doctor-fixes.js'
 import { isDenied, S3Probes, s3CodeOf, statusOf } from './s3-doctor-probes.js'
+import { checkVersions } from './s3-doctor-versions.js'
 import { checkWrites } from './s3-doctor-writes.js'
 import type { S3UploadSettings } from './s3-upload.js'
 
@@ -19,6 +22,12 @@ export interface S3Patient {
 
 /** Checks what a bucket and its store can do, with probes that it deletes again. */
 export async function* diagnoseS3(patient: S3Patient, options: DiagnoseOptions): AsyncIterable<Finding> {
+  for await (const finding of check(patient, options)) {
+    yield { ...finding, message: finding.message.replaceAll(doctorHint, '') }
+  }
+}
+
+async function* check(patient: S3Patient, options: DiagnoseOptions): AsyncIterable<Finding> {
   const { bucket, settings } = patient
   const { signal, probePrefix } = options
   const probes = new S3Probes(bucket, probePrefix, signal)
@@ -30,15 +39,24 @@ export async function* diagnoseS3(patient: S3Patient, options: DiagnoseOptions):
   yield* findings
   if (!isUsable) return yield untried('the bucket cannot be used')
   try {
-    for await (const finding of options.contract()) yield withPolicy(finding, patient)
-    if (bucket.knowsDeleteObjects === false) yield oneByOne
-    for await (const finding of checkWrites(probes, settings.checksum)) yield withPolicy(finding, patient)
-    yield* checkBucketSettings(probes, patient.storage, options)
+    const obstacle = yield* checkVersions(probes)
+    if (obstacle === undefined) {
+      for await (const finding of options.contract()) yield withPolicy(finding, patient)
+      if (bucket.knowsDeleteObjects === false) yield oneByOne
+      for await (const finding of checkWrites(probes, settings.checksum)) yield withPolicy(finding, patient)
+    } else {
+      yield { ...untried(`no probe could be deleted, since ${obstacle}`), fix: versionsFix }
+    }
+    yield* checkBucketSettings(probes, patient.storage, { ...options, mayWrite: obstacle === undefined })
   } finally {
     const left = cleanUpFinding(await probes.cleanUp())
     if (left !== undefined) yield left
   }
 }
+
+const versionsFix =
+  'Run doctor on a bucket without object lock, with credentials that have s3:ListBucketVersions on it and ' +
+  's3:DeleteObjectVersion on its objects.'
 
 const oneByOne: Finding = {
   check: 'delete-objects',
@@ -131,14 +149,14 @@ async function reach(probes: S3Probes): Promise<{ findings: Finding[]; isUsable:
   )
   let isUsable = true
   const reached = await find('bucket', signal, async () => {
-    const configured = await bucket.client.config.region()
+    const configured = await bucket.client.config.region().catch(() => '')
     try {
       await probes.read(head, 'HeadBucket')
     } catch (failure) {
       // The answer of HEAD has no body that could say what is wrong.
       const error = await askAgain(probes).catch((told: unknown) => told ?? failure)
       isUsable = error === undefined || s3CodeOf(error) === 'AccessDenied'
-      const actual = regionIn(answer?.headers, error)
+      const actual = answer?.headers['x-amz-bucket-region'] ?? regionOf(error)
       return judgeRefusal(bucket, error ?? failure, { configured, actual })
     }
     const actual = answer?.headers['x-amz-bucket-region']
@@ -159,12 +177,8 @@ async function askAgain({ bucket, prefix, signal }: S3Probes): Promise<undefined
   await bucket.send(command, { operation: 'ListObjectsV2', signal })
 }
 
-function regionIn(headers: Record<string, string> | undefined, error: unknown): string | undefined {
-  const { Region, message } = ((error as Error | undefined)?.cause ?? {}) as {
-    Region?: string
-    message?: string
-  }
-  return headers?.['x-amz-bucket-region'] ?? Region ?? /expecting '([a-z0-9-]+)'/.exec(message ?? '')?.[1]
+function regionOf(error: unknown): string | undefined {
+  return isS3FileError(error) ? (error.context.region as string | undefined) : undefined
 }
 
 async function judgeRefusal(

@@ -2,10 +2,12 @@ import { types } from 'node:util'
 import { isS3FileError, type S3FileErrorCode, StorageError } from '../core/errors.js'
 import { redact } from '../core/redact.js'
 import { ForeignAnswer } from './s3-answers.js'
+import { cureOf, regionNamedBy } from './s3-cures.js'
 
 /** The parts of an SDK error that are looked at here. */
 interface SdkError {
   name?: string
+  message?: string
   /** Of a network error, such as ECONNREFUSED. */
   code?: string
   $metadata?: { httpStatusCode?: number; attempts?: number }
@@ -15,6 +17,14 @@ export interface S3Operation {
   operation: string
   bucket: string
   key?: string | undefined
+}
+
+/** How the request was sent, for the error to say what to change. */
+export interface SentRequest {
+  /** Whether it carried a checksum. */
+  hasChecksum?: boolean
+  /** The region that the client is made for. */
+  region?: string | undefined
 }
 
 const codeByName = new Map<string, S3FileErrorCode>(
@@ -45,22 +55,43 @@ const outcomeByCode: Partial<Record<S3FileErrorCode, string>> = {
   'storage-refused': 'refused',
 }
 
-/** Puts an SDK error into this package's words, once, at the boundary; one that is already in them stays. */
-export function storageErrorOf(error: unknown, { operation, bucket, key }: S3Operation): Error {
+/**
+ * Puts an SDK error into this package's words, once, at the boundary; one that is already in them stays. What the store
+ * says may quote what was sent and is not repeated; what the SDK or Node says of its own is.
+ */
+export function storageErrorOf(
+  error: unknown,
+  { operation, bucket, key }: S3Operation,
+  { hasChecksum = false, region: configuredRegion }: SentRequest = {},
+): Error {
   if (isS3FileError(error)) return error
-  const { name, $metadata, code: systemCode } = (error ?? {}) as SdkError
+  const { name, message = '', $metadata, code: systemCode } = (error ?? {}) as SdkError
   const status = $metadata?.httpStatusCode
   const said = (status === undefined ? systemCode : undefined) ?? name ?? 'unknown error'
   const code =
     codeByName.get(said) ?? (status === undefined ? codeWithoutAnswer(error) : codeByStatus(status))
   const object = key === undefined ? '' : ` of '${key}'`
-  const answer = status === undefined ? said : `${said} (${status})`
-  const reason = error instanceof ForeignAnswer ? error.message : answer
+  const reason = error instanceof ForeignAnswer ? message : reasonOf(said, status, message)
+  const region = code === 'storage-refused' ? regionNamedBy(error) : undefined
+  const cure = cureOf({ said, status, message, hasChecksum, actualRegion: region, configuredRegion })
   return new StorageError(
     code,
-    `S3 ${outcomeByCode[code]} ${operation}${object} in bucket '${bucket}': ${reason}`,
-    { cause: withoutSecrets(error), context: { operation, bucket, key, s3Code: said, httpStatus: status } },
+    `S3 ${outcomeByCode[code]} ${operation}${object} in bucket '${bucket}': ${reason}${cure}`,
+    {
+      cause: withoutSecrets(error),
+      context: {
+        ...{ operation, bucket, key, s3Code: said, httpStatus: status },
+        ...(region === undefined ? {} : { region }),
+      },
+    },
   )
+}
+
+function reasonOf(said: string, status: number | undefined, message: string): string {
+  if (status !== undefined) return `${said} (${status})`
+  const firstLine = /^.*?(?=\.?$)/m.exec(redact(message))?.[0]
+  if (!firstLine) return said
+  return said === 'Error' || firstLine.includes(said) ? firstLine : `${said}: ${firstLine}`
 }
 
 /**
@@ -105,10 +136,27 @@ export function isSdkErrorNamed(error: unknown, name: string): boolean {
   return (error as SdkError | undefined)?.name === name
 }
 
-/** A network error has a code such as ECONNRESET; without one the request did not even leave the client. */
+/**
+ * A network error has a code of the system such as ECONNRESET. Without one, or with Node's `ERR_…`, something is wrong on
+ * this side: credentials, a URL, a header.
+ */
 function codeWithoutAnswer(error: unknown): S3FileErrorCode {
   const { name, code } = (error ?? {}) as NodeJS.ErrnoException
-  return name === 'TimeoutError' || typeof code === 'string' ? 'storage-unreachable' : 'storage-failed'
+  const isOfSystem = typeof code === 'string' && !code.startsWith('ERR_')
+  return name === 'TimeoutError' || isOfSystem ? 'storage-unreachable' : 'storage-failed'
+}
+
+/** Whether no connection was made for a request that failed so: nothing of it can have reached the store. */
+export function isWithoutConnection(error: unknown): boolean {
+  const { code, syscall, errors } = (error ?? {}) as NodeJS.ErrnoException & { errors?: unknown[] }
+  // One for each address that was tried.
+  if (errors !== undefined) return errors.every(isWithoutConnection)
+  return syscall === 'connect' || syscall === 'getaddrinfo' || /^ERR_(?:INVALID|UNESCAPED)_/.test(code ?? '')
+}
+
+/** Whether a storage's error says that nothing of the request can have reached the store. */
+export function isNeverSent(error: unknown): boolean {
+  return isS3FileError(error) && error.context.neverSent === true
 }
 
 function codeByStatus(status: number): S3FileErrorCode {

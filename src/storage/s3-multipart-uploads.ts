@@ -3,6 +3,7 @@ import {
   ListMultipartUploadsCommand,
   type ListMultipartUploadsCommandOutput,
 } from '@aws-sdk/client-s3'
+import { isS3FileError } from '../core/errors.js'
 import type { ListedUpload } from '../core/file-storage.js'
 import type { S3Bucket } from './s3-bucket.js'
 import { isSdkErrorNamed } from './s3-errors.js'
@@ -35,5 +36,30 @@ export async function abortUpload(bucket: S3Bucket, key: string, uploadId: strin
     )
   } catch (error) {
     if (!isSdkErrorNamed((error as Error).cause, 'NoSuchUpload')) throw error
+  }
+}
+
+/**
+ * Aborts all multipart uploads of a key but the one that is kept.
+ *
+ * @returns whether they are gone, as far as the store can tell: the bucket's lifecycle rule aborts those of a store that
+ *   lists none.
+ */
+export async function abortOtherUploads(
+  bucket: S3Bucket,
+  key: string,
+  kept: string | undefined,
+): Promise<boolean> {
+  let areGone = true
+  try {
+    for await (const found of listUploads(bucket, key)) {
+      if (found.key !== key || found.uploadId === kept) continue
+      await abortUpload(bucket, key, found.uploadId).catch(() => {
+        areGone = false
+      })
+    }
+    return areGone
+  } catch (error) {
+    return isS3FileError(error, 'storage-refused')
   }
 }

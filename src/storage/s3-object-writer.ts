@@ -12,8 +12,8 @@ import type { PutOptions } from '../core/file-storage.js'
 import { encodeCrc32 } from './crc32.js'
 import type { PartBuffer } from './part-buffer.js'
 import type { S3Bucket } from './s3-bucket.js'
-import { attemptsOf, isSdkErrorNamed } from './s3-errors.js'
-import { abortUpload, listUploads } from './s3-multipart-uploads.js'
+import { attemptsOf, isNeverSent, isSdkErrorNamed } from './s3-errors.js'
+import { abortOtherUploads, abortUpload } from './s3-multipart-uploads.js'
 import { objectInput, wholeChecksum } from './s3-object.js'
 
 /** What is to be stored: its length in bytes and, unless checksums are off, the CRC-32 of it. */
@@ -89,6 +89,7 @@ export class S3ObjectWriter {
    */
   async create(hasChecksum: boolean): Promise<string> {
     let created: { UploadId?: string | undefined; $metadata: { attempts?: number | undefined } } | undefined
+    let hasBegunNone = false
     try {
       created = await this.#bucket.send(
         new CreateMultipartUploadCommand({
@@ -98,9 +99,13 @@ export class S3ObjectWriter {
         }),
         this.#operation('CreateMultipartUpload'),
       )
+    } catch (error) {
+      hasBegunNone = isNeverSent(error)
+      throw error
     } finally {
-      if (created?.$metadata.attempts !== 1 && this.#options.isKeyUnique) {
-        this.#hasUnheardUploads = !(await this.#abortUnheard(created?.UploadId))
+      if (!hasBegunNone && created?.$metadata.attempts !== 1 && this.#options.isKeyUnique) {
+        // One whose answer was lost, under our own key: none but ours.
+        this.#hasUnheardUploads = !(await abortOtherUploads(this.#bucket, this.#key, created?.UploadId))
       }
     }
     return created.UploadId as string
@@ -125,25 +130,6 @@ export class S3ObjectWriter {
   assertAllHeard(): void {
     if (!this.#hasUnheardUploads) return
     throw this.#error('CreateMultipartUpload', 'storage-failed', 'may have begun more than one upload of')
-  }
-
-  /**
-   * A Create that was tried again may have begun an upload whose answer was lost: under our own key, none but ours.
-   *
-   * @returns whether it is gone, as far as the store can tell: what one that lists none has left is for the bucket's
-   *   lifecycle rule.
-   */
-  async #abortUnheard(heard: string | undefined): Promise<boolean> {
-    let areGone = true
-    try {
-      for await (const { key, uploadId } of listUploads(this.#bucket, this.#key)) {
-        if (key !== this.#key || uploadId === heard) continue
-        areGone = (await this.abort(uploadId)) && areGone
-      }
-      return areGone
-    } catch (error) {
-      return isS3FileError(error, 'storage-refused')
-    }
   }
 
   async putPart(
@@ -257,8 +243,10 @@ export class S3ObjectWriter {
     } catch (error) {
       const { cause } = error as Error
       const isTaken = isS3FileError(error, 'key-taken')
-      if (attemptsOf(cause) === 1) {
-        this.#mayHaveStored = mayHaveStored || (!isTaken && !isS3FileError(error, 'storage-refused'))
+      const isNever = isNeverSent(error)
+      if (isNever || attemptsOf(cause) === 1) {
+        const isSurelyNot = isNever || isTaken || isS3FileError(error, 'storage-refused')
+        this.#mayHaveStored = mayHaveStored || !isSurelyNot
         throw error
       }
       // Only the last try was surely answered by the store. Under a taken key of somebody else's nothing of ours comes.

@@ -2,6 +2,7 @@ import type { S3Client, ServiceInputTypes, ServiceOutputTypes } from '@aws-sdk/c
 import { unlessAborted } from '../core/unless-aborted.js'
 import { BlockStream, type PartBuffer } from './part-buffer.js'
 import { assertFromS3, type HttpAnswer } from './s3-answers.js'
+import { isWithoutConnection } from './s3-errors.js'
 
 export type S3Command<Input extends ServiceInputTypes, Output extends ServiceOutputTypes> = Parameters<
   typeof S3Client.prototype.send<Input, Output>
@@ -45,6 +46,7 @@ export class S3Request {
   #body: Buffer | BlockStream | undefined
   #isTrying = false
   #isLate = false
+  #mayHaveArrived = false
   #reject: (reason: unknown) => void = () => undefined
 
   constructor(client: S3Client, options: RequestOptions) {
@@ -60,6 +62,11 @@ export class S3Request {
   /** Whether the signal has ended it: with a body of which all was sent it may have been too late for that. */
   get isCancelled(): boolean {
     return this.#stop.signal.aborted && !this.#isLate
+  }
+
+  /** Whether some of a try may have reached the store. */
+  get mayHaveArrived(): boolean {
+    return this.#mayHaveArrived
   }
 
   /** @throws what the SDK throws; when it was ended, any error. */
@@ -123,7 +130,7 @@ export class S3Request {
         this.#body = this.#options.part.body()
         request.body = this.#body
       }
-      const answer = await requestHandler.handle(request as never, { abortSignal: this.#stop.signal })
+      const answer = await this.#handle(requestHandler, request)
       response = answer.response as HttpAnswer
       const checked = assertFromS3(this.#options.operation, request, response, streamCollector)
       await unlessAborted(this.#stop.signal, checked)
@@ -136,6 +143,17 @@ export class S3Request {
       this.#isTrying = false
       // Whoever tries again must find none, or takes it for a stream that is used up.
       if (this.#options.part !== undefined) request.body = undefined
+    }
+  }
+
+  async #handle(handler: S3Client['config']['requestHandler'], request: HttpRequest) {
+    try {
+      const answer = await handler.handle(request as never, { abortSignal: this.#stop.signal })
+      this.#mayHaveArrived = true
+      return answer
+    } catch (error) {
+      this.#mayHaveArrived ||= !isWithoutConnection(error)
+      throw error
     }
   }
 }

@@ -1,12 +1,10 @@
-import { addAbortSignal, type Readable } from 'node:stream'
+import { addAbortSignal, Readable } from 'node:stream'
 import {
   CopyObjectCommand,
   DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
-  type S3Client,
-  type S3ClientConfig,
 } from '@aws-sdk/client-s3'
 import { MiB } from '../core/bytes.js'
 import { ConfigurationError, isS3FileError, StorageError } from '../core/errors.js'
@@ -24,12 +22,11 @@ import type {
   UrlOptions,
 } from '../core/file-storage.js'
 import type { DiagnoseOptions, Finding } from '../core/finding.js'
-import { defaultInlineTypes, inlineTypesProblem } from '../core/inline-types.js'
+import { defaultInlineTypes } from '../core/inline-types.js'
 import { normalizePrefix } from '../core/object-key.js'
 import { checkObjectParams } from '../core/object-params.js'
-import { checkOptions, option } from '../core/options.js'
-import { maxUrlSeconds, urlOptionChecks } from '../core/s3-file.js'
-import { maxPartBytes, minPartBytes } from './part-plan.js'
+import { checkOptions } from '../core/options.js'
+import { urlOptionChecks } from '../core/s3-file.js'
 import { S3Bucket } from './s3-bucket.js'
 import { createClient } from './s3-client.js'
 import { copyInParts, copySource, largestSimpleCopyBytes } from './s3-copy.js'
@@ -37,87 +34,9 @@ import { deleteObjects } from './s3-delete-objects.js'
 import { diagnoseS3 } from './s3-doctor.js'
 import { abortUpload, listUploads } from './s3-multipart-uploads.js'
 import { wholeChecksum } from './s3-object.js'
+import { checkS3StorageOptions, type S3StorageOptions } from './s3-storage-options.js'
 import { S3Upload, type S3UploadSettings } from './s3-upload.js'
-import { S3UrlSigner, type SignFunction } from './s3-url-signer.js'
-
-/** What an `S3Storage` is made of. */
-export interface S3StorageOptions {
-  bucket: string
-  /** A client that the application has already; otherwise one is made of `clientConfig`. */
-  client?: S3Client
-  /**
-   * Region, endpoint, `forcePathStyle`, credentials and the like. Without credentials the SDK looks for them in its
-   * usual places. @default {}
-   */
-  clientConfig?: S3ClientConfig
-  /** What each key written here starts with. @default '' */
-  keyPrefix?: string
-  /**
-   * Size of a part in bytes, 5 MiB to 5 GiB; larger where 10,000 of them would not do, and for a file of up to one and a
-   * half, which goes in one request. @default 8_388_608 (8 MiB)
-   */
-  partSizeBytes?: number
-  /** Parts of one upload that are on their way at once, 1 to 100. @default 4 */
-  maxConcurrentParts?: number
-  /** Keeps all parts but the last at one size, as Cloudflare R2 wants it. @default false */
-  equalParts?: boolean
-  /**
-   * `crc32`: S3 checks each part and the whole object against a CRC-32 of the bytes as they came.
-   * `none` for stores that refuse checksums. @default 'crc32'
-   */
-  checksum?: 'crc32' | 'none'
-  /**
-   * Where bodies go without a SHA-256 in the request's signature, which costs about a second of CPU per GB: `tls`, over
-   * TLS, which protects them, with `checksum: 'crc32'`; `always` also over plain HTTP, for a network you trust, where
-   * nothing but the CRC-32 then tells a change. @default 'tls'
-   */
-  unsignedPayload?: 'tls' | 'always'
-  /**
-   * The longest that the store may take for a request in seconds, all tries together, 1 to 86,400; for each 64 KiB of a
-   * body there is one more. @default 300
-   */
-  requestTimeoutSeconds?: number
-  /** What the store keeps with each object, or a function that says it. */
-  objectParams?: ObjectParamsOption
-  urls?: {
-    /** The longest life of a URL, 1 to 604,800. @default 900 */
-    expiresInSeconds?: number
-    /** For how long the same file has the same URL; 0 signs anew each time. @default 300 */
-    windowSeconds?: number
-    /** Serves from here instead of presigning: a public bucket or a CDN. The object's own headers then hold. */
-    publicBaseUrl?: string
-    /** Signs URLs of `publicBaseUrl`. */
-    sign?: SignFunction
-    /**
-     * Types that are shown in the browser instead of downloaded: images, audio, video, PDF, JSON, plain text; never what
-     * it would run. @default ['image/*', 'audio/*', 'video/*']
-     */
-    inlineTypes?: readonly string[]
-  }
-}
-
-const checks = {
-  bucket: option.string,
-  client: option.object,
-  clientConfig: option.object,
-  keyPrefix: option.text,
-  partSizeBytes: option.integer(minPartBytes, maxPartBytes),
-  maxConcurrentParts: option.integer(1, 100),
-  equalParts: option.boolean,
-  checksum: option.oneOf('crc32', 'none'),
-  unsignedPayload: option.oneOf('tls', 'always'),
-  requestTimeoutSeconds: option.integer(1, 86_400),
-  objectParams: option.objectOrFunction,
-  urls: option.object,
-}
-
-const urlChecks = {
-  expiresInSeconds: option.integer(1, maxUrlSeconds),
-  windowSeconds: option.integer(0, maxUrlSeconds),
-  publicBaseUrl: option.string,
-  sign: option.function,
-  inlineTypes: inlineTypesProblem,
-}
+import { S3UrlSigner } from './s3-url-signer.js'
 
 /** A bucket of S3, or of a store that speaks its language. */
 export class S3Storage implements FileStorage {
@@ -130,22 +49,9 @@ export class S3Storage implements FileStorage {
 
   /** @throws ConfigurationError `unknown-option`, `invalid-option`. */
   constructor(options: S3StorageOptions) {
-    checkOptions('S3Storage', options, checks)
-    if (options.bucket === undefined) {
-      throw new ConfigurationError('invalid-option', "S3Storage: option 'bucket' is missing")
-    }
-    if (options.client !== undefined && options.clientConfig !== undefined) {
-      throw new ConfigurationError('invalid-option', "S3Storage: give 'client' or 'clientConfig', not both")
-    }
+    checkS3StorageOptions(options)
     const urls = options.urls ?? {}
-    checkOptions('S3Storage urls', urls, urlChecks)
-    if (urls.sign !== undefined && urls.publicBaseUrl === undefined) {
-      throw new ConfigurationError('invalid-option', "S3Storage urls: option 'sign' needs 'publicBaseUrl'")
-    }
     this.keyPrefix = normalizePrefix('S3Storage', options.keyPrefix)
-    if (typeof options.objectParams === 'object') {
-      checkObjectParams('S3Storage objectParams', options.objectParams)
-    }
     if (options.objectParams !== undefined) this.objectParams = options.objectParams
     this.inlineTypes = urls.inlineTypes ?? defaultInlineTypes
     this.#settings = {
@@ -170,18 +76,26 @@ export class S3Storage implements FileStorage {
 
   async put(key: string, body: Readable, options: PutOptions = {}): Promise<StoredObject> {
     this.#assertContained(key)
+    checkObjectParams('S3Storage.put params', options.params ?? {})
     await this.#assertChecksumsOff()
     return new S3Upload(this.#bucket, this.#settings, key, options).run(body)
   }
 
   async open(key: string, { start, end, signal }: OpenOptions = {}): Promise<Readable> {
     const range = start === undefined && end === undefined ? undefined : `bytes=${start ?? 0}-${end ?? ''}`
-    const { Body } = await this.#bucket.send(
-      new GetObjectCommand({ Bucket: this.#bucket.name, Key: key, Range: range }),
-      { operation: 'GetObject', key, signal },
-    )
-    const body = Body as Readable
-    return signal === undefined ? body : addAbortSignal(signal, body)
+    try {
+      const { Body } = await this.#bucket.send(
+        new GetObjectCommand({ Bucket: this.#bucket.name, Key: key, Range: range }),
+        { operation: 'GetObject', key, signal },
+      )
+      const body = Body as Readable
+      return signal === undefined ? body : addAbortSignal(signal, body)
+    } catch (error) {
+      // RFC 9110, 15.5.17: the object is there and has no byte of the range.
+      if (isS3FileError(error) && error.context.httpStatus === 416)
+        return Readable.from([], { objectMode: false })
+      throw error
+    }
   }
 
   async stat(key: string): Promise<ObjectStat | null> {

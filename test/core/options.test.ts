@@ -38,6 +38,20 @@ describe('checkOptions', () => {
     expect(complaint({ [name]: 1 })).toBe(`unknown-option: upload: there is no option '${name}'${hint}`)
   })
 
+  it('says where an option belongs that is known elsewhere', () => {
+    const places = new Map([['region', 'clientConfig: { region }']])
+    expect(() => checkOptions('upload', { region: 'x' }, known, places)).toThrow(
+      expect.objectContaining({
+        code: 'unknown-option',
+        message: "upload: there is no option 'region'. Put it into clientConfig: { region }.",
+      }),
+    )
+  })
+
+  it('repeats no password of a URL that it refuses', () => {
+    expect(complaint({ maxSizeBytes: 'https://me:hunter2@host/' })).toMatch(/not 'https:\/\/\*\*\*@host\/'$/)
+  })
+
   it('refuses an unknown option even when its value is undefined', () => {
     expect(complaint({ acept: undefined })).toContain("did you mean 'accept'?")
   })

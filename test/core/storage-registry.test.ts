@@ -50,6 +50,18 @@ describe('the storages', () => {
     },
   )
 
+  it.each([new MemoryStorage(), undefined, null, 'memory'])(
+    'are given by their names: %o is refused with the call to write',
+    (value) => {
+      expect(() => configureStorages(value as never)).toThrow(
+        expect.objectContaining({
+          code: 'invalid-option',
+          message: 'configureStorages takes storages by their names: configureStorages({ default: storage })',
+        }),
+      )
+    },
+  )
+
   it.each(['', 'x'.repeat(101)])('have names that a column takes, unlike %j', (name) => {
     expect(() => configureStorages({ [name]: new MemoryStorage() })).toThrow(
       expect.objectContaining({

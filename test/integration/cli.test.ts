@@ -1,4 +1,7 @@
+import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { Readable } from 'node:stream'
+import { promisify } from 'node:util'
 import { DataSource, Entity, PrimaryGeneratedColumn } from 'typeorm'
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest'
 import { S3File } from '../../src/core/s3-file.ts'
@@ -116,8 +119,32 @@ describe('every command', () => {
     }
   })
 
+  it('tells its version, that of the package', async () => {
+    const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
+    expect(await run('--version')).toEqual({ exitCode: 0, stdout: `${version}\n`, stderr: '' })
+  })
+
+  it.each(['reconcile --older-than 0s', 'janitor', 'janitor --once', 'triggers', '--help'])(
+    'ends quietly when nobody reads what it tells: %s',
+    async (command) => {
+      await put('docs/a')
+      await entry('docs/b')
+      const main = 'node_modules/typeorm-s3-file/dist/esm/cli/main.js'
+      const all = `'${process.execPath}' ${main} ${command} ${command.startsWith('-') ? '' : withDataSource.join(' ')}`
+      // Resolves when both have ended: stderr is closed then.
+      const { stderr } = await promisify(execFile)('sh', ['-c', `${all} | true`], {
+        cwd: project.folder,
+        env: { ...process.env, NODE_NO_WARNINGS: '1' },
+        timeout: 25_000,
+      })
+      expect(stderr).toBe('')
+    },
+  )
+
   it.each([
     ['no command', [], 'a command is missing'],
+    ['a misspelt command', ['docter'], "there is no command 'docter'; did you mean 'doctor'?"],
+    ['part of a command', ['trigger'], "there is no command 'trigger'; did you mean 'triggers'?"],
     ['an unknown command', ['toString'], "there is no command 'toString'"],
     ['an unknown option', ['reconcile', ...withDataSource, '--dry'], "Unknown option '--dry'"],
     ['a stray word', ['janitor', 'once', ...withDataSource], "Unexpected argument 'once'"],

@@ -294,6 +294,16 @@ describe('a deletion', () => {
     expect(log.of('delete')).toEqual([{ storage: 'default', key, reason: 'unreferred' }])
   })
 
+  it('by discard() that the store refuses is told as a failure', async () => {
+    const file = await uploadFromStream(Buffer.from('a'))
+    world.proxy.inject({ on: 'DeleteObject', kind: 'accessDenied', times: 100 })
+    await expect(file.discard()).rejects.toMatchObject({ code: 'storage-refused' })
+    expect(log.of('delete')).toEqual([])
+    expect(log.of('cleanup:fail')).toEqual([
+      { storage: 'default', key: file.key, errorCode: 'storage-refused' },
+    ])
+  })
+
   it('by discard() is told', async () => {
     const file = await uploadFromStream(Buffer.from('a'))
     await file.discard()

@@ -10,12 +10,14 @@ import {
   PutBucketCorsCommand,
   PutBucketLifecycleConfigurationCommand,
   PutBucketVersioningCommand,
+  PutObjectLockConfigurationCommand,
   type S3ClientConfig,
 } from '@aws-sdk/client-s3'
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest'
 import { checkContract } from '../../src/cli/doctor-contract.ts'
 import type { DiagnoseOptions, Finding } from '../../src/core/finding.ts'
-import type { S3Storage, S3StorageOptions } from '../../src/storage/s3-storage.ts'
+import type { S3Storage } from '../../src/storage/s3-storage.ts'
+import type { S3StorageOptions } from '../../src/storage/s3-storage-options.ts'
 import { S3World } from '../support/s3-world.ts'
 import { s3ClientConfig } from '../support/servers.ts'
 
@@ -159,6 +161,31 @@ describe("an S3 storage's own checks", { timeout: 120_000 }, () => {
     }
   })
 
+  it.runIf(kind === 'ceph').each([
+    ['with a default retention', { Mode: 'GOVERNANCE' as const, Days: 1 }, 'warning', 'skipped'],
+    ['without a default retention', undefined, 'ok', undefined],
+  ])(
+    'leave nothing in a bucket with object lock %s, and find no problem',
+    async (_how, retention, lock, store) => {
+      const Bucket = `locked-${world.prefix.slice(5, -1)}-${lock}`
+      await world.client.send(new CreateBucketCommand({ Bucket, ObjectLockEnabledForBucket: true }))
+      try {
+        if (retention !== undefined) {
+          const Rule = { DefaultRetention: retention }
+          const ObjectLockConfiguration = { ObjectLockEnabled: 'Enabled' as const, Rule }
+          await world.client.send(new PutObjectLockConfigurationCommand({ Bucket, ObjectLockConfiguration }))
+        }
+        const found = await diagnose(world.newStorage({ bucket: Bucket }))
+        expect([found['object-lock']?.status, found.store?.status]).toEqual([lock, store])
+        expect(Object.values(found).filter(({ status }) => status === 'problem')).toEqual([])
+        const { Versions, DeleteMarkers } = await world.client.send(new ListObjectVersionsCommand({ Bucket }))
+        expect([...(Versions ?? []), ...(DeleteMarkers ?? [])]).toEqual([])
+      } finally {
+        await world.client.send(new DeleteBucketCommand({ Bucket }))
+      }
+    },
+  )
+
   it("compare what the store makes of checksums with the storage's own setting", async () => {
     const requestChecksumCalculation = 'WHEN_REQUIRED'
     const found = await diagnose(storageWith({ requestChecksumCalculation }, { checksum: 'none' }))
@@ -229,6 +256,21 @@ describe("an S3 storage's own checks", { timeout: 120_000 }, () => {
     else await expectNothingLeft()
   })
 
+  it('delete a copy whose answer was lost', async () => {
+    world.proxy.inject({ on: 'CopyObject', kind: 'lostResponse' })
+    expect((await diagnose(storageWith({}))).copy?.status).toBe('problem')
+    await expectNothingLeft()
+  })
+
+  it('name no probe as left that was never written', async () => {
+    for (const on of ['PutObject', 'CreateMultipartUpload', 'CopyObject', 'DeleteObject'] as const) {
+      world.proxy.inject({ on, kind: 'accessDenied', times: 100 })
+    }
+    const { put, ...others } = await diagnose(world.storage)
+    expect(put?.status).toBe('problem')
+    expect(others['clean-up']).toBeUndefined()
+  })
+
   it('say what could not be aborted', async () => {
     world.proxy.inject({ on: 'AbortMultipartUpload', kind: 'accessDenied', times: 1000 })
     const found = await diagnose(storageWith({}))
@@ -249,6 +291,86 @@ describe('the checks of a store that answers oddly', () => {
     await new Promise<void>((resolve) => server?.listen(0, '127.0.0.1', resolve))
     return storageWith({ endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}` })
   }
+
+  const xml: Record<string, string> = {
+    lock: '<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention><Mode>COMPLIANCE</Mode><Days>30</Days></DefaultRetention></Rule></ObjectLockConfiguration>',
+    unlocked: '<Error><Code>ObjectLockConfigurationNotFoundError</Code></Error>',
+    versioned: '<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>',
+    denied: '<Error><Code>AccessDenied</Code></Error>',
+    none: '<ListVersionsResult></ListVersionsResult>',
+  }
+
+  /** A bucket that keeps versions; `says` are its answers by the name of the setting, of `xml`. */
+  async function bucketThat(says: Record<'object-lock' | 'versioning' | 'versions', keyof typeof xml>) {
+    const sent: string[] = []
+    const storage = await storageAt((request, response) => {
+      const url = new URL(request.url as string, 'http://s3')
+      const answer = (status: number, body = '', headers = {}) =>
+        request.resume().on('end', () => response.writeHead(status, headers).end(body))
+      const asked = Object.entries(says).find(([name]) => url.searchParams.has(name))
+      if (asked !== undefined) {
+        const [, word] = asked
+        answer(word === 'denied' ? 403 : word === 'unlocked' ? 404 : 200, xml[word])
+        return
+      }
+      const version = url.searchParams.get('versionId')
+      if (request.method === 'HEAD') answer(200, '', { etag: '"e"', 'content-length': '0' })
+      else if (request.method === 'GET')
+        answer(404, '<Error><Code>NoSuchLifecycleConfiguration</Code></Error>')
+      else {
+        sent.push(`${request.method} ${version ?? ''}`.trim())
+        if (request.method === 'PUT') answer(200, '', { etag: '"e"', 'x-amz-version-id': 'v1' })
+        else answer(version === null ? 204 : 403, version === null ? '' : xml.denied)
+      }
+    })
+    return { sent, storage }
+  }
+
+  it.each([
+    [
+      'keeps each new object for a time',
+      { 'object-lock': 'lock', versioning: 'versioned', versions: 'none' },
+      'object lock keeps each new object for 30 days (COMPLIANCE)',
+      [],
+    ],
+    [
+      'keeps versions that the credentials may not list',
+      { 'object-lock': 'unlocked', versioning: 'versioned', versions: 'denied' },
+      'the bucket keeps versions',
+      [],
+    ],
+    [
+      'keeps versions that the credentials may not delete',
+      { 'object-lock': 'unlocked', versioning: 'versioned', versions: 'none' },
+      'the bucket keeps versions',
+      ['DELETE null'],
+    ],
+  ] as const)(
+    'write no probe, and find no problem, where a bucket %s',
+    async (_what, says, message, requests) => {
+      const { sent, storage } = await bucketThat(says)
+      const found = await diagnose(storage)
+      expect(sent).toEqual(requests)
+      expect((found['object-lock'] ?? found.versioning)?.message).toContain(message)
+      expect(found.store).toMatchObject({
+        status: 'skipped',
+        message: expect.stringContaining('no probe could be deleted'),
+        fix: expect.stringContaining('s3:DeleteObjectVersion'),
+      })
+      expect(Object.values(found).filter(({ status }) => status === 'problem')).toEqual([])
+    },
+  )
+
+  it('write one probe where only that tells of versions, and name the version that stays', async () => {
+    const { sent, storage } = await bucketThat({
+      'object-lock': 'denied',
+      versioning: 'denied',
+      versions: 'denied',
+    })
+    const found = await diagnose(storage)
+    expect(sent).toEqual(['PUT', 'DELETE v1', 'DELETE'])
+    expect(found.store?.message).toMatch(/version v1 of '\S+' stays$/)
+  })
 
   it('tell the region that a redirect names', async () => {
     const storage = await storageAt((_request, response) => {

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
+import { StorageError } from '../../src/core/errors.ts'
 import type { ListedObject, OpenOptions, PutOptions } from '../../src/core/file-storage.ts'
 import { lintStorage, type StorageLintOptions } from '../../src/storage/lint-storage.ts'
 import { MemoryStorage } from '../../src/storage/memory-storage.ts'
@@ -74,6 +75,16 @@ class LosingTheType extends MemoryStorage {
 class ExclusiveEnd extends MemoryStorage {
   override open(key: string, { end, ...options }: OpenOptions = {}) {
     return super.open(key, end === undefined ? options : { ...options, end: end - 1 })
+  }
+}
+
+class RefusingEmptyRanges extends MemoryStorage {
+  override async open(key: string, options: OpenOptions = {}) {
+    const size = this.objects.get(key)?.size ?? 0
+    if (options.start !== undefined && options.start >= size && this.objects.has(key)) {
+      throw new StorageError('storage-refused', 'InvalidRange (416)')
+    }
+    return super.open(key, options)
   }
 }
 
@@ -156,6 +167,10 @@ describe('lintStorage', () => {
     { Broken: Unconfirming, rules: ['put stores a large file from chunks of odd sizes'] },
     { Broken: LosingTheType, rules: ['copy copies the bytes and the type'] },
     { Broken: ExclusiveEnd, rules: ['open reads a range, both ends included'] },
+    {
+      Broken: RefusingEmptyRanges,
+      rules: ['open gives an empty stream for a range in which the object has no byte'],
+    },
     { Broken: EmptyForAbsent, rules: ['open and stat tell that an object is not there'] },
     { Broken: StrictDelete, rules: ['delete deletes, and is content with an object that is not there'] },
     { Broken: DeletingAThousand, rules: ['deleteMany deletes more than a thousand, absent ones among them'] },

@@ -9,9 +9,9 @@ afterEach(() => {
 })
 
 /** A storage whose store answers each request with that status and body. */
-async function storageThatGets(body: string, status = 200): Promise<S3Storage> {
+async function storageThatGets(body: string, status = 200, headers = {}): Promise<S3Storage> {
   const server = createServer((request, response) => {
-    request.resume().on('end', () => response.writeHead(status).end(body))
+    request.resume().on('end', () => response.writeHead(status, headers).end(body))
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   stops.push(
@@ -108,4 +108,22 @@ describe('a 404', () => {
 it('a page that begins with a hundred thousand blanks is told as fast as any, or this would not end', async () => {
   const storage = await storageThatGets(`${' '.repeat(100_000)}page`)
   await expect(storage.delete('k')).rejects.toMatchObject({ code: 'storage-failed' })
+})
+
+describe('a range of an object', () => {
+  const range = { start: 0, end: 1023 }
+
+  /** A storage whose store ignores ranges, and answers with the whole of that content. */
+  const ignoringRanges = (content: string) =>
+    storageThatGets(content, 200, { etag: '"e"', 'content-length': String(content.length) })
+
+  it('is empty where the store answers with all of an empty object', async () => {
+    const storage = await ignoringRanges('')
+    expect(await (await storage.open('k', range)).toArray()).toEqual([])
+  })
+
+  it('is refused where the store answers with all of the object', async () => {
+    const storage = await ignoringRanges('more than was asked for')
+    await expect(storage.open('k', range)).rejects.toThrow("is not the range 'bytes=0-1023'")
+  })
 })

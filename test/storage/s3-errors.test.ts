@@ -1,7 +1,12 @@
 import { inspect } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { type S3FileError, UploadError } from '../../src/core/errors.ts'
-import { attemptsOf, isSdkErrorNamed, storageErrorOf } from '../../src/storage/s3-errors.ts'
+import {
+  attemptsOf,
+  isSdkErrorNamed,
+  isWithoutConnection,
+  storageErrorOf,
+} from '../../src/storage/s3-errors.ts'
 
 const operation = { operation: 'PutObject', bucket: 'my-bucket', key: 'a/b.pdf' }
 
@@ -64,7 +69,10 @@ describe('storageErrorOf', () => {
   it('names the operation, the object, the bucket and what S3 said', () => {
     const cause = sdkError('AccessDenied', 403)
     const error = storageErrorOf(cause, operation) as S3FileError
-    expect(error.message).toBe("S3 refused PutObject of 'a/b.pdf' in bucket 'my-bucket': AccessDenied (403)")
+    expect(error.message).toBe(
+      "S3 refused PutObject of 'a/b.pdf' in bucket 'my-bucket': AccessDenied (403). " +
+        '`npx typeorm-s3-file doctor` checks how the storage is set up.',
+    )
     expect(error.cause).toMatchObject({ name: 'AccessDenied', message: cause.message, stack: cause.stack })
     expect(error.context).toEqual({ ...operation, s3Code: 'AccessDenied', httpStatus: 403 })
   })
@@ -72,8 +80,21 @@ describe('storageErrorOf', () => {
   it('names no object where there is none, and no status where none came', () => {
     const listing = { operation: 'ListObjectsV2', bucket: 'b', key: undefined }
     const { message } = storageErrorOf(sdkError('TimeoutError'), listing)
-    expect(message).toBe("S3 could not be reached for ListObjectsV2 in bucket 'b': TimeoutError")
+    expect(message).toBe(
+      "S3 could not be reached for ListObjectsV2 in bucket 'b': TimeoutError: what the SDK says",
+    )
   })
+
+  it.each(['ERR_INVALID_CHAR', 'ERR_INVALID_URL', 'ERR_TLS_CERT_ALTNAME_INVALID'])(
+    'reads %s of Node as storage-failed, since no network has failed',
+    (code) => {
+      const cause = Object.assign(new TypeError('something is invalid'), { code })
+      expect(storageErrorOf(cause, operation)).toMatchObject({
+        code: 'storage-failed',
+        message: `S3 failed at PutObject of 'a/b.pdf' in bucket 'my-bucket': ${code}: something is invalid`,
+      })
+    },
+  )
 
   it("repeats nothing of the SDK's own message, where a store may quote what was sent", () => {
     const cause = Object.assign(sdkError('InvalidAccessKeyId', 403), { AWSAccessKeyId: 'AKIAEXAMPLE' })
@@ -115,6 +136,23 @@ describe('storageErrorOf', () => {
       code: 'storage-failed',
       message: "S3 failed at PutObject of 'a/b.pdf' in bucket 'my-bucket': unknown error",
     })
+  })
+})
+
+describe('isWithoutConnection', () => {
+  const refused = (syscall: string) => Object.assign(new Error('x'), { code: 'ECONNREFUSED', syscall })
+
+  it.each([
+    ['a refused connection', refused('connect'), true],
+    ['a name that cannot be resolved', Object.assign(new Error('x'), { syscall: 'getaddrinfo' }), true],
+    ['all addresses refused', new AggregateError([refused('connect'), refused('connect')]), true],
+    ['a header that cannot be sent', Object.assign(new TypeError('x'), { code: 'ERR_INVALID_CHAR' }), true],
+    ['one of two addresses lost later', new AggregateError([refused('connect'), refused('read')]), false],
+    ['a connection that was reset', Object.assign(new Error('x'), { code: 'ECONNRESET' }), false],
+    ['an answer', sdkError('AccessDenied', 403), false],
+    ['nothing', undefined, false],
+  ])('tells whether a request can have reached the store: %s', (_what, error, expected) => {
+    expect(isWithoutConnection(error)).toBe(expected)
   })
 })
 

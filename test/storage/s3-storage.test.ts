@@ -1,7 +1,9 @@
+import { Readable } from 'node:stream'
 import { S3Client } from '@aws-sdk/client-s3'
 import { describe, expect, it } from 'vitest'
 import { MemoryStorage } from '../../src/storage/memory-storage.ts'
-import { S3Storage, type S3StorageOptions } from '../../src/storage/s3-storage.ts'
+import { S3Storage } from '../../src/storage/s3-storage.ts'
+import type { S3StorageOptions } from '../../src/storage/s3-storage-options.ts'
 
 const client = new S3Client({ region: 'eu-west-1' })
 const bucket = 'my-bucket'
@@ -12,6 +14,9 @@ describe('S3Storage', () => {
     [{ bucket: '' }, 'invalid-option', "option 'bucket' takes a non-empty string"],
     [{ bucket, client, clientConfig: {} }, 'invalid-option', "give 'client' or 'clientConfig', not both"],
     [{ bucket, Bucket: bucket }, 'unknown-option', "did you mean 'bucket'?"],
+    [{ bucket, region: 'eu-west-1' }, 'unknown-option', 'Put it into clientConfig: { region }.'],
+    [{ bucket, endpoint: 'http://x' }, 'unknown-option', 'Put it into clientConfig: { endpoint }.'],
+    [{ bucket, expiresInSeconds: 60 }, 'unknown-option', 'Put it into urls: { expiresInSeconds }.'],
     [{ bucket, keyPrefix: 'a/../b' }, 'invalid-option', "'a/../b' cannot be a key prefix"],
     [{ bucket, partSizeBytes: 5_242_879 }, 'invalid-option', 'an integer from 5242880 to 5368709120'],
     [{ bucket, partSizeBytes: 5_368_709_121 }, 'invalid-option', 'an integer from 5242880 to 5368709120'],
@@ -59,6 +64,40 @@ describe('S3Storage', () => {
       }
     },
   )
+
+  it.each([
+    ...['cdn.example.com', '/files', 'ftp://cdn.example.com', 'https:cdn.example.com', 'https://', 7],
+    ...['https://cdn.example.com/?v=1', 'https://cdn.example.com/#top', 'https://me:secret@cdn.example.com'],
+  ])('refuses %s as publicBaseUrl', (publicBaseUrl) => {
+    expect(() => new S3Storage({ bucket, urls: { publicBaseUrl: publicBaseUrl as string } })).toThrow(
+      expect.objectContaining({
+        code: 'invalid-option',
+        message: expect.stringMatching(
+          /'publicBaseUrl' takes an absolute http: or https: URL without credentials, query and fragment, not (?!.*secret)/,
+        ),
+      }),
+    )
+  })
+
+  it.each(['https://cdn.example.com', 'http://127.0.0.1:9000/bucket/', 'HTTPS://CDN.example/a/b'])(
+    'serves from %s, with one slash before the key',
+    async (publicBaseUrl) => {
+      const { url } = await new S3Storage({ bucket, client, urls: { publicBaseUrl } }).url('a/b c.txt')
+      expect(url).toBe(`${publicBaseUrl.replace(/\/$/, '')}/a/b%20c.txt`)
+    },
+  )
+
+  it.each([
+    ['S3Storage', new S3Storage({ bucket, client })],
+    ['MemoryStorage', new MemoryStorage()],
+  ])('%s stores no object whose metadata no header can carry, and sends nothing', async (name, storage) => {
+    const body = Readable.from([Buffer.from('x')])
+    await expect(storage.put('k', body, { params: { Metadata: { author: 'Zoë' } } })).rejects.toMatchObject({
+      code: 'invalid-option',
+      message: `${name}.put params: 'author' of 'Metadata' takes a text of printable ASCII; encodeURIComponent() makes it one`,
+    })
+    expect(body.readableDidRead).toBe(false)
+  })
 
   it('writes its prefix with a closing slash, and nothing outside of it', async () => {
     const storage = new S3Storage({ bucket, client, keyPrefix: 'uploads' })
