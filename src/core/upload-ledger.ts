@@ -9,8 +9,12 @@ import { sharedState } from './shared-state.js'
  * no object that nobody knows of. The ORM's file journal is one.
  */
 export interface UploadLedger {
-  /** Resolves when the entry is committed. */
-  open(object: ObjectRef): Promise<LedgerEntry>
+  /**
+   * Resolves when the entry is committed. Waits for a limited time; `signal` aborts when the upload ends before.
+   *
+   * @throws JournalError `journal-failed`; the signal's reason.
+   */
+  open(object: ObjectRef, signal?: AbortSignal): Promise<LedgerEntry>
 }
 
 /** What a ledger has of one upload. */
