@@ -10,7 +10,7 @@ import { ConfigurationError, isS3FileError, JournalError, UploadError } from '..
 import { type ObjectRef, refId } from '../core/object-ref.js'
 import type { S3File } from '../core/s3-file.js'
 import { sharedState } from '../core/shared-state.js'
-import { type LedgerEntry, type UploadLedger, uploadStateOf } from '../core/upload-ledger.js'
+import { isSameLedger, type LedgerEntry, type UploadLedger, uploadStateOf } from '../core/upload-ledger.js'
 import { batchesOf } from './batches.js'
 import { EntryStatements } from './entry-statements.js'
 import { iso, journalBrand, newEntry } from './entry-values.js'
@@ -20,6 +20,7 @@ import { inTime } from './in-time.js'
 import { inTransaction } from './in-transaction.js'
 import { lifecycleOf } from './lifecycle-options.js'
 import { onRunner } from './on-runner.js'
+import { placeOfTable } from './same-database.js'
 import { TransactionFiles } from './transaction-files.js'
 import { isSqliteFile, whileCommitted } from './until-committed.js'
 
@@ -48,10 +49,12 @@ export class FileJournal implements UploadLedger {
   readonly dataSource: DataSource
   readonly metadata: EntityMetadata
   readonly statements: EntryStatements
+  readonly place: string | undefined
 
   private constructor(dataSource: DataSource, metadata: EntityMetadata) {
     this.dataSource = dataSource
     this.metadata = metadata
+    this.place = placeOfTable(metadata)
     this.statements = new EntryStatements(this.entity)
   }
 
@@ -295,10 +298,10 @@ export function fileGone({ name, storage, key }: S3File): UploadError {
 export function assertSavable(dataSource: DataSource, file: S3File): void {
   const upload = uploadStateOf(file)
   if (upload?.status === 'gone') throw fileGone(file)
-  if (upload?.entry === undefined || upload.entry.ledger === FileJournal.of(dataSource)) return
+  if (upload?.entry === undefined || isSameLedger(upload.entry.ledger, FileJournal.of(dataSource))) return
   throw new ConfigurationError(
     'invalid-value',
-    `the file '${file.name}' was uploaded under the journal of another DataSource; upload it with 'into' a field that ` +
+    `the file '${file.name}' was uploaded under the journal of another database; upload it with 'into' a field that ` +
       "is saved here, or give the upload option 'journal': fileJournal(dataSource)",
   )
 }
