@@ -46,7 +46,6 @@ export type { LedgerEntry, UploadLedger } from './core/upload-ledger.js'
 export { type FileWithUrl, type WithUrls, withUrls } from './core/with-urls.js'
 export { filesSettled } from './orm/cleanup-queue.js'
 export { FileJanitor, type FileJanitorOptions, type JanitorReport } from './orm/file-janitor.js'
-export { fileJournal } from './orm/file-journal.js'
 export { FileJournalEntry } from './orm/file-journal-entry.js'
 export { createFileTriggers, dropFileTriggers, fileTriggers } from './orm/file-triggers.js'
 export type { JournalBacklog } from './orm/journal-backlog.js'
@@ -61,6 +60,7 @@ export type {
   ReconcileSummary,
   StaleUploadFinding,
 } from './orm/reconcile-findings.js'
+export { fileJournal } from './orm/register-journals.js'
 export { S3FileField, type S3FileFieldOptions, s3FileColumn } from './orm/s3-file-field.js'
 export { S3FileSubscriber } from './orm/s3-file-subscriber.js'
 export { setPartMemoryLimit } from './storage/part-memory.js'

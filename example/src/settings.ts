@@ -48,10 +48,13 @@ function namedDatabase(): DataSourceOptions | undefined {
     case 'postgres:':
     case 'postgresql:':
       return postgres(url)
+    // MariaDB keeps JSON in another type than MySQL: TypeORM has to know which of the two it is.
     case 'mysql:':
       return { type: 'mysql', url, charset: 'utf8mb4' }
+    case 'mariadb:':
+      return { type: 'mariadb', url, charset: 'utf8mb4' }
     default:
-      throw new Error(`DATABASE_URL begins with postgres:// or mysql://, not ${protocol}//`)
+      throw new Error(`DATABASE_URL begins with postgres://, mysql:// or mariadb://, not ${protocol}//`)
   }
 }
 

@@ -17,9 +17,12 @@ configureStorages({
   }),
 })
 
+// MariaDB keeps JSON in another type than MySQL: TypeORM has to know which of the two it is.
+const type = ['mysql', 'mariadb'].find((name) => DATABASE_URL.startsWith(`${name}:`)) ?? 'postgres'
+
 /** `npx typeorm migration:run -d dist/data-source.js`, and the same for `npx typeorm-s3-file`. */
 export const dataSource = new DataSource({
-  type: DATABASE_URL.startsWith('mysql:') ? 'mysql' : 'postgres',
+  type,
   url: DATABASE_URL,
   entities: [Invoice, FileJournalEntry],
   subscribers: [S3FileSubscriber],

@@ -9,8 +9,14 @@ import { sharedState } from './shared-state.js'
  * no object that nobody knows of. The ORM's file journal is one.
  */
 export interface UploadLedger {
-  /** Resolves when the entry is committed. */
-  open(object: ObjectRef): Promise<LedgerEntry>
+  /** Where its entries are: two ledgers of one place are one. Without a place it is like no other. */
+  readonly place?: string | undefined
+  /**
+   * Resolves when the entry is committed. Waits for a limited time; `signal` aborts when the upload ends before.
+   *
+   * @throws JournalError `journal-failed`; the signal's reason.
+   */
+  open(object: ObjectRef, signal?: AbortSignal): Promise<LedgerEntry>
 }
 
 /** What a ledger has of one upload. */
@@ -31,6 +37,11 @@ interface RegisteredLedger {
   knows: (field: FileField) => boolean
 }
 
+/** Whether an entry of one ledger is one of the other. */
+export function isSameLedger(left: UploadLedger, right: UploadLedger | undefined): boolean {
+  return left === right || (left.place !== undefined && left.place === right?.place)
+}
+
 const ledgers = sharedState('ledgers', () => new Set<RegisteredLedger>())
 
 /** @returns what takes it off the list again. */
@@ -42,18 +53,23 @@ export function registerLedger(registered: RegisteredLedger): () => void {
 /**
  * The ledger for uploads into that field, or for uploads of no field: undefined where there is none.
  *
- * @throws ConfigurationError `invalid-option` when it could be more than one.
+ * @throws ConfigurationError `invalid-option` when it could be one of several databases.
  */
 export function findLedger(caller: string, field: FileField | undefined): UploadLedger | undefined {
-  const known = [...ledgers].filter(({ knows }) => field === undefined || knows(field))
-  if (known.length > 1) {
+  const [first, ...others] = ledgersOf(field)
+  if (first !== undefined && others.some((other) => !isSameLedger(first, other))) {
     throw new ConfigurationError(
       'invalid-option',
-      `${caller}: the row of this file could come to ${known.length} databases with a journal; say to which one by ` +
-        "option 'journal': fileJournal(dataSource)",
+      `${caller}: the row of this file could come to several databases with a journal; name one by option ` +
+        "'journal': fileJournal(dataSource)",
     )
   }
-  return known[0]?.ledger
+  return first
+}
+
+/** The ledgers, in the order of their registration, that may have the row of a file of that field. */
+export function ledgersOf(field: FileField | undefined): UploadLedger[] {
+  return [...ledgers].filter(({ knows }) => field === undefined || knows(field)).map(({ ledger }) => ledger)
 }
 
 /** A database whose rows may refer to objects: `discard()` asks each one before it deletes. */

@@ -1,6 +1,7 @@
 import { DataSource, type EntityMetadata, type QueryRunner } from 'typeorm'
 import { type Finding, find } from '../core/finding.js'
 import { storageNames } from '../core/storage-registry.js'
+import { isMariadbAsMysql, mariadbFix, mariadbMessage } from './check-driver.js'
 import { checkKeyIndex } from './check-key-index.js'
 import { checkTable } from './check-table.js'
 import { keyIndex } from './entry-values.js'
@@ -26,7 +27,7 @@ export async function* checkWiring(dataSource: DataSource, signal: AbortSignal):
   )
   const sync = (check: string, work: () => Result) => find(check, signal, async () => work())
   yield await sync('typeorm', () => checkCopies(dataSource))
-  yield await sync('dialect', () => `${dialectOf(dataSource)} is a database whose files have a lifecycle`)
+  yield await find('dialect', signal, () => checkDialect(dataSource))
   yield await sync('file-fields', () => checkFields(tables.flatMap(fileColumnsOf)))
   yield await sync('field-storages', () => checkStorages(tables.flatMap(fileColumnsOf)))
   yield await sync('subscriber', () => checkSubscriber(dataSource))
@@ -62,6 +63,13 @@ function checkCopies(dataSource: DataSource): Result {
       'does not wait for deletions',
     fix: 'npm ls typeorm, then npm dedupe, or one version of it in all packages',
   }
+}
+
+async function checkDialect(dataSource: DataSource): Promise<Result> {
+  if (await isMariadbAsMysql(dataSource)) {
+    return { status: 'problem', message: mariadbMessage, fix: mariadbFix }
+  }
+  return `${dialectOf(dataSource)} is a database whose files have a lifecycle`
 }
 
 function checkFields(columns: FileColumn[]): Result {
@@ -119,7 +127,7 @@ async function checkJournal(runner: QueryRunner): Promise<Result> {
     }
   }
   const table = await checkTable(runner, journal.metadata, journal.metadata.columns)
-  if (typeof table !== 'string' && table.status === 'problem') return table
+  if (typeof table !== 'string') return table
   const { indices = [] } = (await runner.getTable(journal.metadata.tablePath)) ?? {}
   if (!indices.some(({ name }) => name === keyIndex)) {
     return {

@@ -85,12 +85,12 @@ export class CleanupQueue {
   async #work(): Promise<void> {
     // What is committed in the same breath goes in the same batch, and the connection is back in its pool.
     await new Promise((resolve) => setImmediate(resolve))
-    const journal = FileJournal.of(this.#dataSource)
     while (!this.#isIdle()) {
+      // Taken from the queue first: what fails is not tried again and again.
       const ids = this.#ids.splice(0, batchSize)
-      if (ids.length > 0) await this.#attempt(() => this.#workOff(journal, { ids }))
+      if (ids.length > 0) await this.#attempt(() => this.#workOff({ ids }))
       const released = this.#released.splice(0, batchSize)
-      if (released.length > 0) await this.#attempt(() => this.#workOff(journal, { released }))
+      if (released.length > 0) await this.#attempt(() => this.#workOff({ released }))
       const objects = this.#objects.splice(0, batchSize)
       if (objects.length === 0) continue
       await this.#attempt(async () => this.#tell((await removeObjects(this.#dataSource, objects)).failed))
@@ -98,7 +98,8 @@ export class CleanupQueue {
     }
   }
 
-  async #workOff(journal: FileJournal | undefined, claim: Claim): Promise<void> {
+  async #workOff(claim: Claim): Promise<void> {
+    const journal = FileJournal.of(this.#dataSource)
     if (journal === undefined) return
     const { outcome } = await workOff(journal, claim, true)
     this.#tell(outcome.failed)

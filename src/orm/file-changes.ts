@@ -2,7 +2,7 @@ import type { DataSource, EntityMetadata, ObjectLiteral, QueryRunner } from 'typ
 import { ConfigurationError, UploadError } from '../core/errors.js'
 import { type ObjectRef, refId } from '../core/object-ref.js'
 import type { S3File } from '../core/s3-file.js'
-import { isUpload, markOffered, uploadStateOf } from '../core/upload-ledger.js'
+import { isSameLedger, isUpload, markOffered, uploadStateOf } from '../core/upload-ledger.js'
 import { changeList } from './change-list.js'
 import { type FileColumn, fileColumnsOfTable, filesIn } from './file-columns.js'
 import { type AttachedEntry, assertSavable, FileJournal } from './file-journal.js'
@@ -225,7 +225,11 @@ export class FileChanges {
   /** From here on the transaction decides what becomes of an upload, also when the statement is refused. */
   #offer(file: S3File): void {
     const upload = uploadStateOf(file)
-    if (upload === undefined || (upload.entry !== undefined && upload.entry.ledger !== this.#journal)) return
+    if (
+      upload === undefined ||
+      (upload.entry !== undefined && !isSameLedger(upload.entry.ledger, this.#journal))
+    )
+      return
     markOffered(file)
     this.#files.offer([file])
   }

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { DataSource } from 'typeorm'
 import { ConfigurationError } from '../core/errors.js'
+import { guarded } from '../core/guarded.js'
 import { checkOptions, maxTimerSeconds, option } from '../core/options.js'
 import { FileJournal } from './file-journal.js'
-import { lifecycleOf } from './lifecycle-options.js'
+import { lifecycleOf, maxKeepSeconds } from './lifecycle-options.js'
 import { workOff } from './work-off.js'
 
 /** How often and how much a `FileJanitor` works. */
@@ -13,13 +14,17 @@ export interface FileJanitorOptions {
   /** How long `start()` waits when nothing is due, give or take a quarter; 1 to 2,147,483 (24 days). @default 60 */
   intervalSeconds?: number
   /**
-   * How long released objects are kept, where that is longer than the subscriber's setting was when they were released.
+   * How long released objects are kept, where that is longer than the subscriber's setting was when they were released; 0
+   * to 315,360,000.
    * @default that of the DataSource's `S3FileSubscriber`
    */
   deleteAfterSeconds?: number
-  /** Called after each batch with what the run has done so far. */
+  /** Called after each batch with what the run has done so far. What it throws becomes a warning; the run goes on. */
   onProgress?: (report: JanitorReport) => void
-  /** Called when a run of `start()` fails as a whole, for instance because the database is away. @default a warning */
+  /**
+   * Called when a run of `start()` fails as a whole, for instance because the database is away. What it throws becomes a
+   * warning; the next run comes as usual. @default a warning
+   */
   onError?: (error: unknown) => void
 }
 
@@ -38,7 +43,7 @@ export interface JanitorReport {
 const checks = {
   batchSize: option.integer(1, 1000),
   intervalSeconds: option.integer(1, maxTimerSeconds),
-  deleteAfterSeconds: option.integer(0),
+  deleteAfterSeconds: option.integer(0, maxKeepSeconds),
   onProgress: option.function,
   onError: option.function,
 }
@@ -50,6 +55,8 @@ const checks = {
 export class FileJanitor {
   readonly #dataSource: DataSource
   readonly #options: FileJanitorOptions
+  readonly #onProgress: (report: JanitorReport) => Promise<void>
+  readonly #onError: (error: unknown) => Promise<void>
   #stop: AbortController | undefined
   #running: Promise<void> = Promise.resolve()
 
@@ -58,6 +65,12 @@ export class FileJanitor {
     checkOptions('FileJanitor', options, checks)
     this.#dataSource = dataSource
     this.#options = options
+    this.#onProgress = guarded(
+      'onProgress of the file janitor',
+      'S3FILE_JANITOR',
+      options.onProgress ?? (() => {}),
+    )
+    this.#onError = guarded('onError of the file janitor', 'S3FILE_JANITOR', options.onError ?? warn)
   }
 
   /**
@@ -74,7 +87,7 @@ export class FileJanitor {
         'FileJanitor: the DataSource has no FileJournalEntry among its entities, or is not initialized yet',
       )
     }
-    const { batchSize = 1000, onProgress } = this.#options
+    const { batchSize = 1000 } = this.#options
     const deleteAfterSeconds =
       this.#options.deleteAfterSeconds ?? lifecycleOf(this.#dataSource).deleteAfterSeconds
     const report: JanitorReport = { deleted: 0, kept: 0, failed: 0, abortedUploads: 0 }
@@ -86,7 +99,7 @@ export class FileJanitor {
       report.kept += outcome.kept.length
       report.failed += outcome.failed.length
       report.abortedUploads += outcome.abortedUploads
-      if (taken > 0) onProgress?.({ ...report })
+      if (taken > 0) void this.#onProgress({ ...report })
     }
     return report
   }
@@ -106,12 +119,12 @@ export class FileJanitor {
   }
 
   async #loop(signal: AbortSignal): Promise<void> {
-    const { intervalSeconds = 60, onError = warn } = this.#options
+    const { intervalSeconds = 60 } = this.#options
     while (!signal.aborted) {
       try {
         await this.runOnce(signal)
       } catch (error) {
-        onError(error)
+        void this.#onError(error)
       }
       // Janitors of many processes that were started at once do not go on in step.
       const pauseSeconds = Math.min(intervalSeconds * (0.75 + Math.random() / 2), maxTimerSeconds)

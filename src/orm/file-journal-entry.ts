@@ -1,6 +1,6 @@
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm'
 import { journalBrand, keyIndex } from './entry-values.js'
-import { registerJournals } from './file-journal.js'
+import { registerJournals } from './register-journals.js'
 
 // Here, not where a subscriber is made: a process that only uploads may have the entity alone.
 registerJournals()

@@ -10,18 +10,17 @@ import { ConfigurationError, isS3FileError, JournalError, UploadError } from '..
 import { type ObjectRef, refId } from '../core/object-ref.js'
 import type { S3File } from '../core/s3-file.js'
 import { sharedState } from '../core/shared-state.js'
-import { type LedgerEntry, registerLedger, type UploadLedger, uploadStateOf } from '../core/upload-ledger.js'
+import { isSameLedger, type LedgerEntry, type UploadLedger, uploadStateOf } from '../core/upload-ledger.js'
 import { batchesOf } from './batches.js'
-import { beforeDestroy, whenInitialized } from './data-source-hooks.js'
 import { EntryStatements } from './entry-statements.js'
 import { iso, journalBrand, newEntry } from './entry-values.js'
-import { allFileColumns } from './file-columns.js'
 import type { FileJournalEntry } from './file-journal-entry.js'
 import { sharesConnection } from './file-sql.js'
+import { inTime } from './in-time.js'
 import { inTransaction } from './in-transaction.js'
-import { addJournalIndex } from './journal-index.js'
 import { lifecycleOf } from './lifecycle-options.js'
 import { onRunner } from './on-runner.js'
+import { placeOfTable } from './same-database.js'
 import { TransactionFiles } from './transaction-files.js'
 import { isSqliteFile, whileCommitted } from './until-committed.js'
 
@@ -50,10 +49,12 @@ export class FileJournal implements UploadLedger {
   readonly dataSource: DataSource
   readonly metadata: EntityMetadata
   readonly statements: EntryStatements
+  readonly place: string | undefined
 
   private constructor(dataSource: DataSource, metadata: EntityMetadata) {
     this.dataSource = dataSource
     this.metadata = metadata
+    this.place = placeOfTable(metadata)
     this.statements = new EntryStatements(this.entity)
   }
 
@@ -75,12 +76,12 @@ export class FileJournal implements UploadLedger {
     return this.metadata.target as typeof FileJournalEntry
   }
 
-  /** @throws JournalError `journal-failed`. */
-  async open(object: ObjectRef): Promise<LedgerEntry> {
+  /** @throws JournalError `journal-failed`; the signal's reason. */
+  async open(object: ObjectRef, signal?: AbortSignal): Promise<LedgerEntry> {
     const { keepUnsavedSeconds } = lifecycleOf(this.dataSource)
     const entry = newEntry('upload', object, { dueInSeconds: keepUnsavedSeconds })
     const write = () => this.run('note an upload', (manager) => this.statements.insert(manager, [entry]))
-    await this.run('note an upload', async (manager, runner) => {
+    await this.#runInTime('note an upload', signal, async (manager, runner, stop) => {
       const insert = () => this.statements.insert(manager, [entry])
       // SQLite has one connection for all: the entry may come into somebody else's transaction.
       if (isSqliteFile(this.dataSource)) {
@@ -89,13 +90,15 @@ export class FileJournal implements UploadLedger {
       }
       await insert()
       if (runner.isTransactionActive) TransactionFiles.of(runner).onUndo(write)
+      // Nobody has waited so long: there is no object, and will be none.
+      if (stop.aborted) await this.statements.delete(manager, { id: entry.id })
     })
     return new JournalLedgerEntry(this, entry.id, keepUnsavedSeconds)
   }
 
   /** Changes an entry of an upload; one that is gone stays gone. */
   async updateUpload(id: string, change: { uploadId?: string; dueAt?: string }): Promise<void> {
-    await this.run('note an upload', (manager) =>
+    await this.#runInTime('note an upload', undefined, (manager) =>
       this.statements.update(manager, { id, ...unclaimed }, change),
     )
   }
@@ -216,32 +219,30 @@ export class FileJournal implements UploadLedger {
     return inTransaction(runner, work, 'READ COMMITTED')
   }
 
+  /** As `run()`, for an upload, which may hold the connection that it waits for: see `inTime()`. */
+  #runInTime<Result>(
+    what: string,
+    signal: AbortSignal | undefined,
+    work: (manager: EntityManager, runner: QueryRunner, stop: AbortSignal) => Promise<Result>,
+  ): Promise<Result> {
+    return inTime(`the file journal could not ${what}`, signal, (stop) =>
+      this.run(what, (manager, runner) => work(manager, runner, stop), stop),
+    )
+  }
+
   /** On a connection of its own, of the database that is written to. */
   async run<Result>(
     what: string,
     work: (manager: EntityManager, runner: QueryRunner) => Promise<Result>,
+    stop?: AbortSignal,
   ): Promise<Result> {
     try {
-      return await onRunner(this.dataSource, (runner) => work(runner.manager, runner))
+      return await onRunner(this.dataSource, (runner) => work(runner.manager, runner), stop)
     } catch (error) {
       if (isS3FileError(error)) throw error
       throw new JournalError('journal-failed', `the file journal could not ${what}`, { cause: error })
     }
   }
-}
-
-/** From now on uploads find the journal of each DataSource that has the entity. */
-export function registerJournals(): void {
-  const unregisters = new WeakMap<DataSource, () => void>()
-  whenInitialized('journal', async (dataSource) => {
-    const journal = FileJournal.of(dataSource)
-    if (journal === undefined) return
-    if (dataSource.options.synchronize)
-      await journal.run('make its index', (_, runner) => addJournalIndex(runner))
-    const fields = new Set(allFileColumns(dataSource).map(({ field }) => field))
-    unregisters.set(dataSource, registerLedger({ ledger: journal, knows: (field) => fields.has(field) }))
-  })
-  beforeDestroy('journal', (dataSource) => unregisters.get(dataSource)?.())
 }
 
 /** An upload's entry, as the upload sees it. */
@@ -279,23 +280,6 @@ class JournalLedgerEntry implements LedgerEntry {
   }
 }
 
-/**
- * The journal of a DataSource, for `uploadFromRequest(req, { journal: fileJournal(dataSource) })` where several
- * DataSources have one.
- *
- * @throws ConfigurationError `invalid-option` for a DataSource without `FileJournalEntry`.
- */
-export function fileJournal(dataSource: DataSource): UploadLedger {
-  const journal = FileJournal.of(dataSource)
-  if (journal === undefined) {
-    throw new ConfigurationError(
-      'invalid-option',
-      'fileJournal: this DataSource has no FileJournalEntry among its entities, or is not initialized yet',
-    )
-  }
-  return journal
-}
-
 export function fileGone({ name, storage, key }: S3File): UploadError {
   return new UploadError(
     'file-gone',
@@ -314,10 +298,10 @@ export function fileGone({ name, storage, key }: S3File): UploadError {
 export function assertSavable(dataSource: DataSource, file: S3File): void {
   const upload = uploadStateOf(file)
   if (upload?.status === 'gone') throw fileGone(file)
-  if (upload?.entry === undefined || upload.entry.ledger === FileJournal.of(dataSource)) return
+  if (upload?.entry === undefined || isSameLedger(upload.entry.ledger, FileJournal.of(dataSource))) return
   throw new ConfigurationError(
     'invalid-value',
-    `the file '${file.name}' was uploaded under the journal of another DataSource; upload it with 'into' a field that ` +
+    `the file '${file.name}' was uploaded under the journal of another database; upload it with 'into' a field that ` +
       "is saved here, or give the upload option 'journal': fileJournal(dataSource)",
   )
 }

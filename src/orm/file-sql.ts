@@ -21,7 +21,7 @@ export function dialectOf(dataSource: DataSource): Dialect {
   if (dialect === undefined) {
     throw new ConfigurationError(
       'unknown-layout',
-      `the lifecycle of files knows PostgreSQL, MySQL, MariaDB and SQLite, not '${dataSource.options.type}'`,
+      `file fields do not support databases of type '${dataSource.options.type}'; supported: ${Object.keys(dialects).join(', ')}`,
     )
   }
   return dialect

@@ -45,10 +45,14 @@ export async function claimEntries(
  *
  * @returns null when another transaction has one of them: a row is about to refer to the object.
  */
-export async function claimObject(journal: FileJournal, object: ObjectRef): Promise<Claimed | null> {
-  const found = await journal.run('look for an entry', (manager) =>
-    manager.find(journal.entity, { where: { key: object.key, claimedUntil: IsNull() } }),
-  )
+export async function claimObject(
+  journal: FileJournal,
+  object: ObjectRef,
+  stop: AbortSignal,
+): Promise<Claimed | null> {
+  const look = (manager: EntityManager) =>
+    manager.find(journal.entity, { where: { key: object.key, claimedUntil: IsNull() } })
+  const found = await journal.run('look for an entry', look, stop)
   const ids = found.filter((entry) => refId(entry) === refId(object)).map(({ id }) => id)
   if (ids.length === 0) return { token: '', entries: [] }
   const claimed = await takeEntries(journal, { ids }, { isDurable: false })

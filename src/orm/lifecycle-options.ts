@@ -1,4 +1,5 @@
 import type { DataSource } from 'typeorm'
+import { guarded } from '../core/guarded.js'
 import type { ObjectRef } from '../core/object-ref.js'
 import { option } from '../core/options.js'
 
@@ -27,11 +28,11 @@ export interface LifecycleOptions {
 }
 
 /** Ten years: what is longer is a mistake in the unit, and beyond what a date can hold sooner or later. */
-const maxSeconds = 315_360_000
+export const maxKeepSeconds = 315_360_000
 
 export const lifecycleChecks = {
-  deleteAfterSeconds: option.integer(0, maxSeconds),
-  keepUnsavedSeconds: option.integer(60, maxSeconds),
+  deleteAfterSeconds: option.integer(0, maxKeepSeconds),
+  keepUnsavedSeconds: option.integer(60, maxKeepSeconds),
   onRollback: option.oneOf('delete', 'keep'),
   onCleanupError: option.function,
 }
@@ -43,7 +44,7 @@ export function resolveLifecycle(options: LifecycleOptions): Lifecycle {
     deleteAfterSeconds: options.deleteAfterSeconds ?? 0,
     keepUnsavedSeconds: options.keepUnsavedSeconds ?? 86_400,
     onRollback: options.onRollback ?? 'delete',
-    onCleanupError: guarded(options.onCleanupError ?? warnOfCleanup),
+    onCleanupError: guarded('onCleanupError', 'S3FILE_CLEANUP', options.onCleanupError ?? warnOfCleanup),
   }
 }
 
@@ -62,17 +63,6 @@ export function lifecycleOf(dataSource: DataSource): Lifecycle {
     if (lifecycle !== undefined) return lifecycle
   }
   return resolveLifecycle({})
-}
-
-/** Nobody waits for what is called after a transaction, so that what it throws would end the process. */
-function guarded(tell: Lifecycle['onCleanupError']): Lifecycle['onCleanupError'] {
-  return async (error, object) => {
-    try {
-      await tell(error, object)
-    } catch (failure) {
-      process.emitWarning(`onCleanupError failed: ${failure}`, { code: 'S3FILE_CLEANUP' })
-    }
-  }
 }
 
 function warnOfCleanup(error: unknown, object: ObjectRef | undefined): void {

@@ -7,6 +7,7 @@ import { allFileColumns } from './file-columns.js'
 import { FileJournal } from './file-journal.js'
 import { findReferred } from './file-references.js'
 import { sharesConnection } from './file-sql.js'
+import { inTime } from './in-time.js'
 import { claimObject, giveBack } from './journal-claims.js'
 import { onRunner } from './on-runner.js'
 
@@ -18,9 +19,17 @@ class DataSourceRows implements RowKeeper {
     this.#dataSource = dataSource
   }
 
-  async giveUp(object: ObjectRef, isFresh: boolean): Promise<GivenUp | null> {
+  giveUp(object: ObjectRef, isFresh: boolean): Promise<GivenUp | null> {
+    return inTime('the database could not tell whether a row refers to the file', undefined, async (stop) => {
+      const given = await this.#giveUp(object, isFresh, stop)
+      if (stop.aborted) await given?.undo()
+      return given
+    })
+  }
+
+  async #giveUp(object: ObjectRef, isFresh: boolean, stop: AbortSignal): Promise<GivenUp | null> {
     const journal = FileJournal.of(this.#dataSource)
-    const claim = journal && (await claimObject(journal, object))
+    const claim = journal && (await claimObject(journal, object, stop))
     if (claim === null) return null
     const ids = claim?.entries.map(({ id }) => id) ?? []
     const given: GivenUp = {

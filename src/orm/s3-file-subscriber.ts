@@ -24,6 +24,7 @@ import {
 } from '../core/upload-ledger.js'
 import { adaptExecutor } from './adapt-executor.js'
 import { adaptQueryBuilders } from './adapt-query-builders.js'
+import { checkDrivers } from './check-driver.js'
 import { CleanupQueue } from './cleanup-queue.js'
 import { whenInitialized } from './data-source-hooks.js'
 import { fileColumnsOf } from './file-columns.js'
@@ -49,6 +50,7 @@ adaptExecutor()
 adaptQueryBuilders()
 adaptClear()
 adaptSynchronize()
+checkDrivers()
 keepRows()
 whenInitialized('cascades', async (dataSource) => {
   if (hasLifecycle(dataSource)) await warnOfUncoveredCascades(dataSource)

@@ -1,8 +1,21 @@
-import type { DataSource } from 'typeorm'
+import type { DataSource, EntityMetadata } from 'typeorm'
 
 /** Whether two DataSources are on one database, such as a pool for requests and one for jobs. */
 export function isSameDatabase(left: DataSource, right: DataSource): boolean {
   return left === right || (placeOf(left) !== undefined && placeOf(left) === placeOf(right))
+}
+
+/** Database, schema and table of an entity, however many DataSources are on it; undefined for a database in memory. */
+export function placeOfTable({
+  dataSource,
+  schema,
+  database,
+  tableName,
+}: EntityMetadata): string | undefined {
+  const place = placeOf(dataSource)
+  const { driver } = dataSource
+  const ownSchema = schema ?? driver.schema ?? (driver as { searchSchema?: string }).searchSchema
+  return place && JSON.stringify([place, database ?? driver.database, ownSchema, tableName])
 }
 
 /** Undefined for a database in memory: each DataSource has its own. */
@@ -16,8 +29,11 @@ function placeOf({ options }: DataSource): string | undefined {
   const { hostname, port: urlPort, pathname } = new URL(typeof url === 'string' ? url : 'none:/')
   return JSON.stringify([
     type,
-    host ?? (hostname || socketPath) ?? null,
-    port ?? urlPort ?? null,
+    host ?? (hostname || socketPath) ?? 'localhost',
+    String(port || urlPort || defaultPorts[String(type)]),
     database ?? pathname.slice(1),
   ])
 }
+
+/** A URL may leave its port out, and options may name it. */
+const defaultPorts: Record<string, number> = { postgres: 5432, mysql: 3306, mariadb: 3306 }

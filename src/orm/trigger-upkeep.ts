@@ -1,4 +1,5 @@
 import { DataSource, type EntityMetadata, type QueryRunner } from 'typeorm'
+import { assertSynchronizable } from './check-driver.js'
 import { fileColumnsOfTable } from './file-columns.js'
 import { FileJournal } from './file-journal.js'
 import { createFileTriggers, dropFileTriggers } from './file-triggers.js'
@@ -18,6 +19,7 @@ export function adaptSynchronize(): void {
   prototype[isAdapted] = true
   const { synchronize } = DataSource.prototype
   DataSource.prototype.synchronize = async function (dropBeforeSync) {
+    await assertSynchronizable(this)
     if (dropBeforeSync || FileJournal.of(this) === undefined) return synchronize.call(this, dropBeforeSync)
     const watched = await onRunner(this, (runner) => dropAll(runner))
     const renew = () => onRunner(this, (runner) => createAll(runner, watched))

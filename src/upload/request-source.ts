@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events'
 import { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 import { Readable } from 'node:stream'
@@ -16,6 +17,8 @@ export interface RequestSource {
   body: Readable
   /** Calls back when the client is gone before the body has ended; gives what ends the watch. */
   watch: (onGone: (error: UploadError) => void) => () => void
+  /** Calls back when the client's connection is closed, also when the body has ended; gives what ends the watch. */
+  watchConnection: (onGone: (error: UploadError) => void) => () => void
   /** Lets the rest of the body go by, so that the answer can reach a client that is still sending. */
   discard: () => void
   /** Says that the answer is on its way: soon after, the connection of a body that has not ended is. */
@@ -30,6 +33,7 @@ interface NodeRequest extends Readable {
   originalUrl?: string
   complete?: boolean
   rawBody?: unknown
+  socket?: EventEmitter
 }
 
 /**
@@ -83,6 +87,11 @@ function cancellable(body: Readable, signal?: AbortSignal) {
   return {
     body,
     watch: watchOf(body, signal),
+    watchConnection: (onGone: (error: UploadError) => void) => {
+      const onAbort = () => onGone(clientGone())
+      signal?.addEventListener('abort', onAbort)
+      return () => signal?.removeEventListener('abort', onAbort)
+    },
     discard: () => void body.destroy(),
     hangUp: () => undefined,
     freeChunk: () => undefined,
@@ -137,6 +146,11 @@ function fromNodeRequest(request: NodeRequest, given: unknown): RequestSource {
     ...headers,
     body: request,
     watch: watchOf(request),
+    watchConnection: (onGone) => {
+      const onClose = () => onGone(clientGone())
+      request.socket?.on('close', onClose)
+      return () => request.socket?.off('close', onClose)
+    },
     discard: () => rest.letBy(),
     hangUp: () => rest.endSoon(),
     freeChunk: isOfNodesServer(request) ? chunkFreer(request) : () => undefined,

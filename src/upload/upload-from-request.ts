@@ -102,7 +102,8 @@ async function readForm<Entity>(
   const target = resolveTarget(owner, targetOptions)
   const source = requestSourceOf(request)
 
-  const session = new UploadSession(target, { request, totalBytes: source.contentLength, signal, onProgress })
+  const { contentLength: totalBytes, watchConnection } = source
+  const session = new UploadSession(target, { request, totalBytes, signal, onProgress, watchConnection })
   const files: NamedValue<S3File | undefined>[] = []
   const fields: NamedValue<string>[] = []
   const handlers = {

@@ -34,6 +34,8 @@ export interface SessionOptions {
   totalBytes: number | undefined
   signal: AbortSignal | undefined
   onProgress: ((progress: UploadProgress) => void) | undefined
+  /** Calls back when nobody waits for the result any more; gives what ends the watch. */
+  watchConnection?: (onGone: (error: UploadError) => void) => () => void
 }
 
 /** A file on its way in. */
@@ -143,8 +145,8 @@ export class UploadSession {
       const { key, isUnique, params } = await unlessAborted(signal, this.#place(context))
       trace.key = key
       const atMostBytes = this.#mostBytes(source)
-      opening = ledger?.open({ storage: storageName, key })
-      if (opening !== undefined) entry = await unlessAborted(signal, opening)
+      opening = ledger?.open({ storage: storageName, key }, signal)
+      if (opening !== undefined) entry = await this.#whileConnected(opening)
       signal.throwIfAborted()
       let countedBytes = 0
       const stored = await storage.put(key, body, {
@@ -189,6 +191,16 @@ export class UploadSession {
       if (entry === undefined) opening?.then(close, () => undefined)
       else if (result === undefined && isSurelyGone(failure)) await close(entry)
       throw failure
+    }
+  }
+
+  /** A small body has come whole, and its client may leave, while a database is waited for. */
+  async #whileConnected<Result>(work: Promise<Result>): Promise<Result> {
+    const unwatch = this.#options.watchConnection?.((error) => this.#stop.abort(error))
+    try {
+      return await unlessAborted(this.#stop.signal, work)
+    } finally {
+      unwatch?.()
     }
   }
 

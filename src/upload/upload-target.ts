@@ -33,8 +33,8 @@ export interface TargetOptions<Entity> extends FileRules {
    */
   into?: readonly [FieldOwner<Entity>, FileProperty<Entity>]
   /**
-   * The journal that names the object until a row does: `fileJournal(dataSource)`. @default that of the one DataSource
-   * that has `FileJournalEntry` and the entity of `into`
+   * The journal that names the object until a row does: `fileJournal(dataSource)`. @default that of the one database
+   * whose DataSources have `FileJournalEntry` and the entity of `into`
    */
   journal?: UploadLedger
 }

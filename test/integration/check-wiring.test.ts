@@ -31,6 +31,13 @@ class WiredKept {
   file!: S3File | null
 }
 
+@Entity('wired_kept')
+class WiredFitting {
+  @PrimaryGeneratedColumn() id!: number
+  @S3FileField({ nullable: true, layout: 'key', storage: 'archive', column: { length: 100 } })
+  file!: S3File | null
+}
+
 const fileEntities = [WiredJson, WiredColumns, WiredKept]
 
 describe.each(databasesOfRun())('checkWiring on %s', (database) => {
@@ -140,6 +147,82 @@ describe.each(databasesOfRun())('checkWiring on %s', (database) => {
       ['columns', 'problem', "table 'wired_columns' has no column 'fileName'"],
     ])
     expect(one(found, 'columns')?.fix).toContain('migration:generate')
+    expect(one(found, 'columns')?.fix).not.toContain('migration:run')
+  })
+
+  describe('of a column whose type or length differs', () => {
+    const isPostgres = () => dataSource.options.type === 'postgres'
+    const isSqlite = () => dataSource.options.type === 'sqljs'
+    const quoted = (name: string) => dataSource.driver.escape(name)
+
+    it('names the option that fits the table, and the entity with that option has nothing to change', async () => {
+      await start()
+      await dataSource.query('DROP TABLE wired_kept')
+      await dataSource.query('CREATE TABLE wired_kept (id int PRIMARY KEY, file varchar(100) NULL)')
+      const fix = one(await findings(), 'columns', 'wired_kept')?.fix
+      expect(fix).toContain('column: { length: 100 } of WiredKept.file')
+      if (isSqlite()) return // In memory, it ends with its DataSource.
+      await dataSource.destroy()
+      await start({ entities: [WiredFitting], synchronize: false, dropSchema: false })
+      expect(one(await findings(), 'columns')).toMatchObject({ status: 'ok' })
+    })
+
+    it('names the type that fits the table', async () => {
+      await start()
+      await dataSource.query('DROP TABLE wired_json')
+      await dataSource.query('CREATE TABLE wired_json (id int PRIMARY KEY, file text NOT NULL)')
+      const found = one(await findings(), 'columns', 'wired_json')
+      expect(found?.fix).toContain("nullable: false, column: { type: 'text' } of WiredJson.file")
+    })
+
+    it('gives a statement that keeps the values, and says that TypeORM drops the column', async () => {
+      await start({ entities: [WiredKept, FileJournalEntry] })
+      await dataSource.query('DROP TABLE wired_kept')
+      await dataSource.query('CREATE TABLE wired_kept (id int PRIMARY KEY, file varchar(100) NULL)')
+      await dataSource.query("INSERT INTO wired_kept (id, file) VALUES (1, 'kept')")
+      const fix = one(await findings(), 'columns')?.fix as string
+      expect(fix).not.toContain('migration:run')
+      if (isSqlite()) {
+        // TypeORM copies the rows of a table there.
+        expect(fix).toContain('Read the migration before you run it')
+        return
+      }
+      expect(fix).toContain("TypeORM drops 'file' and adds it again")
+      const [, statement] = /(ALTER TABLE .*?)\. Do not/.exec(fix) ?? []
+      await dataSource.query(statement as string)
+      expect(one(await findings(), 'columns')).toMatchObject({ status: 'ok' })
+      expect(await dataSource.query('SELECT file FROM wired_kept')).toEqual([{ file: 'kept' }])
+    })
+
+    it("names no option for a part of layout 'columns' that has none, nor for the journal", async () => {
+      await start()
+      for (const [table, column, type] of [
+        ['wired_columns', 'fileName', 'varchar(300)'],
+        ['file_journal', 'storage', 'varchar(300) NOT NULL'],
+      ] as const) {
+        if (isSqlite()) continue
+        const change = isPostgres()
+          ? `ALTER COLUMN ${quoted(column)} TYPE varchar(300)`
+          : `MODIFY ${quoted(column)} ${type}`
+        await dataSource.query(`ALTER TABLE ${table} ${change}`)
+      }
+      const found = notOk(await findings()).filter(({ check }) => check !== 'triggers')
+      expect(found.map(({ check }) => check)).toEqual(isSqlite() ? [] : ['journal', 'columns'])
+      for (const { fix } of found) {
+        expect(fix).toMatch(/^To change the table, write the statement yourself: ALTER TABLE/)
+      }
+    })
+
+    it('says of another default that nothing else differs', async () => {
+      await start({ entities: [WiredKept] })
+      await dataSource.query('DROP TABLE wired_kept')
+      await dataSource.query("CREATE TABLE wired_kept (id int PRIMARY KEY, file varchar(1024) DEFAULT 'x')")
+      expect(one(await findings(), 'columns')).toMatchObject({
+        status: 'warning',
+        message: expect.stringContaining("'file' has another default, comment or constraint"),
+        fix: expect.stringMatching(/^To change the table: npx typeorm migration:generate/),
+      })
+    })
   })
 
   it('tells of a column that is not as the entity has it', async () => {

@@ -1,4 +1,4 @@
-import { DataSource, Entity, PrimaryColumn, type QueryRunner } from 'typeorm'
+import { DataSource, Entity, type EntityManager, PrimaryColumn, type QueryRunner } from 'typeorm'
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it, vi } from 'vitest'
 import { isS3FileError } from '../../src/core/errors.ts'
 import type { S3File } from '../../src/core/s3-file.ts'
@@ -16,6 +16,28 @@ class Album {
   @PrimaryColumn({ type: 'int' }) id!: number
   @S3FileField({ nullable: true }) cover!: S3File | null
   @S3FileField({ nullable: true, multiple: true }) photos!: S3File[] | null
+}
+
+/** Lets all go on when so many have come, or, where a lock keeps some from coming, after a while. */
+class Barrier {
+  readonly #open: () => void
+  readonly #opened: Promise<void>
+  #missing: number
+
+  constructor(count: number, longestMs: number) {
+    let open = () => {}
+    this.#opened = new Promise((resolve) => {
+      open = resolve
+    })
+    this.#open = open
+    this.#missing = count
+    setTimeout(open, longestMs)
+  }
+
+  reach(): Promise<void> {
+    if (--this.#missing === 0) this.#open()
+    return this.#opened
+  }
 }
 
 /** Statements that wait for another transaction's lock. */
@@ -66,6 +88,9 @@ describe.skipIf(inject('servers').s3.kind === 'embedded')('transactions that mee
   const saved = (id: number, values: Partial<Album> = {}) =>
     dataSource.manager.save(dataSource.manager.create(Album, { id, ...values }))
   const loaded = (id: number) => dataSource.manager.findOneByOrFail(Album, { id })
+
+  let lastId = 100
+  const nextId = () => ++lastId
 
   /** Does `first` in a transaction that commits only when `second` waits for it, or is done. */
   async function meet<Result>(first: () => Promise<unknown>, second: () => Promise<Result>): Promise<Result> {
@@ -178,6 +203,36 @@ describe.skipIf(inject('servers').s3.kind === 'embedded')('transactions that mee
         }),
     )
   })
+
+  it.each([
+    [
+      'save()',
+      (manager: EntityManager, cover: S3File | null) => manager.save(Album, { id: nextId(), cover }),
+    ],
+    [
+      'insert()',
+      (manager: EntityManager, cover: S3File | null) => manager.insert(Album, { id: nextId(), cover }),
+    ],
+  ])(
+    'two requests that copy a file by %s, and then write the row that it came from, both succeed',
+    async (_, copy) => {
+      await saved(1, { cover: await upload('a'), photos: [] })
+      const uploads = [await upload('b'), await upload('c')]
+      const bothHaveCopied = new Barrier(2, 500)
+      await Promise.all(
+        uploads.map((photo) =>
+          dataSource.transaction(async (manager) => {
+            const album = await manager.findOneByOrFail(Album, { id: 1 })
+            await copy(manager, album.cover)
+            await bothHaveCopied.reach()
+            album.photos = [...(album.photos ?? []), photo]
+            await manager.save(album)
+          }),
+        ),
+      )
+      expect((await loaded(1)).photos?.map(({ name }) => name).sort()).toEqual(['b.txt', 'c.txt'])
+    },
+  )
 
   it('refuses a file whose object has gone with its row', async () => {
     await saved(1, { cover: await upload('a') })

@@ -310,6 +310,44 @@ describe.each(settingsWithJournal)('the janitor on $name', ({ database, hasJourn
       await janitor.stop()
     })
 
+    it.each(['throws', 'rejects'] as const)(
+      'goes on when onProgress or onError %s, and the process gets a warning',
+      async (how) => {
+        const storage = new CountingStorage()
+        configureStorages({ default: storage })
+        const warnings: string[] = []
+        const onWarning = ({ message }: Error) => warnings.push(message)
+        process.on('warning', onWarning)
+        const fail = () => {
+          if (how === 'rejects') return Promise.reject(new Error('the callback failed'))
+          throw new Error('the callback failed')
+        }
+        await noted(...keysOf(3).map((key) => ({ key })))
+        const janitor = new FileJanitor(world.dataSource, {
+          batchSize: 2,
+          intervalSeconds: 1,
+          onProgress: fail as () => void,
+          onError: fail as () => void,
+        })
+        const { createQueryRunner } = world.dataSource
+        janitor.start()
+        await expect.poll(() => world.entries(), { interval: 10 }).toEqual([])
+        world.dataSource.createQueryRunner = () => {
+          throw new Error('the database is away')
+        }
+        await expect
+          .poll(() => warnings.some((message) => message.includes('onError')), { timeout: 5000 })
+          .toBe(true)
+        world.dataSource.createQueryRunner = createQueryRunner
+        await noted({ key: 'later' })
+        await expect.poll(() => world.entries(), { interval: 10, timeout: 5000 }).toEqual([])
+        await janitor.stop()
+        process.off('warning', onWarning)
+        expect(warnings).toContain('onProgress of the file janitor failed: Error: the callback failed')
+        expect(storage.deletions.size).toBe(4)
+      },
+    )
+
     it('has finished its batch when stop() resolves', async () => {
       configureStorages({ default: new CountingStorage() })
       await noted(...keysOf(4).map((key) => ({ key })))
@@ -330,6 +368,12 @@ describe('a janitor', () => {
   it('refuses options it does not know', () => {
     expect(() => new FileJanitor({} as never, { batchsize: 1 } as never)).toThrow(/'batchSize'/)
     expect(() => new FileJanitor({} as never, { batchSize: 1001 })).toThrow(/batchSize/)
+  })
+
+  it('refuses a time to keep objects for that no date can hold', () => {
+    expect(() => new FileJanitor({} as never, { deleteAfterSeconds: 315_360_001 })).toThrow(
+      /deleteAfterSeconds/,
+    )
   })
 
   it('refuses an interval that a timer takes for none at all, and would work without a pause', () => {

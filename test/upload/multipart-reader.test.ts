@@ -12,6 +12,7 @@ function sourceOf(body: Readable) {
     url: '/',
     body,
     watch: () => () => undefined,
+    watchConnection: () => () => undefined,
     discard: () => undefined,
     hangUp: () => undefined,
     freeChunk: () => undefined,

@@ -1,7 +1,7 @@
 import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common'
 import { ConfigurationError } from '../../core/errors.js'
 import { FileJanitor } from '../../orm/file-janitor.js'
-import { fileJournal } from '../../orm/file-journal.js'
+import { fileJournal } from '../../orm/register-journals.js'
 import { JournaledDataSources } from './journaled-data-sources.js'
 import { MODULE_OPTIONS_TOKEN, type S3FileModuleOptions } from './module-options.js'
 
