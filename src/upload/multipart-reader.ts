@@ -124,6 +124,7 @@ class MultipartReader {
     if (this.#isSettled) return
     this.#pace.start()
     body.on('data', this.#onData).on('end', this.#onEnd)
+    this.#attempt(() => this.#source.flow())
   }
 
   readonly #onData = (chunk: Buffer) => {

@@ -2,18 +2,23 @@ import { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { ConfigurationError, UploadError } from '../core/errors.js'
+import { type FormHeaders, formBoundary } from './form-boundary.js'
 import { readerCounter } from './reader-counter.js'
 import { UnreadBody } from './unread-body.js'
 
 /** A request's body and what its headers say of it, whatever framework it came through. */
-export interface RequestSource {
-  contentType: string | undefined
-  contentEncoding: string | undefined
+export interface RequestSource extends FormHeaders {
   /** Bytes of the whole body, where the client said. */
   contentLength: number | undefined
   /** Path and query. */
   url: string | undefined
   body: Readable
+  /**
+   * Starts the body, also one that was paused, for those who listen to it by now.
+   *
+   * @throws UploadError `body-consumed` when some of it has gone to somebody else.
+   */
+  flow: () => void
   /** Calls back when the client is gone before the body has ended; gives what ends the watch. */
   watch: (onGone: (error: UploadError) => void) => () => void
   /** Lets the rest of the body go by, so that the answer can reach a client that is still sending. */
@@ -66,22 +71,23 @@ function isNodeRequest(value: unknown): value is NodeRequest {
 }
 
 function fromWebRequest(request: Request): RequestSource {
-  if (request.bodyUsed || request.body?.locked) throw consumed(undefined)
-  const body =
-    request.body === null ? Readable.from([], { objectMode: false }) : Readable.fromWeb(request.body as never)
-  return {
+  const headers = {
     contentType: request.headers.get('content-type') ?? undefined,
     contentEncoding: request.headers.get('content-encoding') ?? undefined,
     contentLength: parseLength(request.headers.get('content-length')),
     url: request.url,
-    ...cancellable(body, request.signal),
   }
+  if (request.bodyUsed || request.body?.locked) throw consumed(headers, unknownReader)
+  const body =
+    request.body === null ? Readable.from([], { objectMode: false }) : Readable.fromWeb(request.body as never)
+  return { ...headers, ...cancellable(body, request.signal) }
 }
 
 /** A body whose connection is the framework's to end. */
 function cancellable(body: Readable, signal?: AbortSignal) {
   return {
     body,
+    flow: () => void body.resume(),
     watch: watchOf(body, signal),
     discard: () => void body.destroy(),
     hangUp: () => undefined,
@@ -125,17 +131,24 @@ function fromNodeRequest(request: NodeRequest, given: unknown): RequestSource {
   if (request.destroyed && request.complete === false) {
     throw new UploadError('client-gone', 'the client was gone before the upload began')
   }
+  const isRead = request.readableDidRead || request.readableEnded || request.destroyed
+  if (isRead) throw consumed(headers, likelyReader(given, request))
   if (request.readableEncoding) {
     throw new ConfigurationError(
       'invalid-value',
       'the request has an encoding set; a file is bytes, not text',
     )
   }
-  if (request.readableDidRead || request.readableEnded || request.destroyed) throw consumed(given)
+  // Somebody listens already. What came before this upload listens too would be lost to it.
+  if (request.readableFlowing) request.pause()
   const rest = new UnreadBody(request)
   return {
     ...headers,
     body: request,
+    flow: () => {
+      if (request.readableDidRead) throw consumed(headers, likelyReader(given, request))
+      request.resume()
+    },
     watch: watchOf(request),
     discard: () => rest.letBy(),
     hangUp: () => rest.endSoon(),
@@ -171,8 +184,9 @@ function parseLength(header: string | null | undefined): number | undefined {
   return header !== null && header !== undefined && /^\d{1,15}$/.test(header) ? Number(header) : undefined
 }
 
-function consumed(request: unknown): UploadError {
-  const culprit = likelyReader(request)
+/** A body that is no form is the client's mistake, whoever has read it. */
+function consumed(headers: FormHeaders, culprit: string): UploadError {
+  formBoundary(headers)
   return new UploadError(
     'body-consumed',
     `the request's body has already been read, by ${culprit}; call the upload before it, or keep it off this route`,
@@ -180,13 +194,16 @@ function consumed(request: unknown): UploadError {
   )
 }
 
+const unknownReader = 'a body parser or another upload middleware'
+
 /** Who has read a body, to judge by what it left on the request. */
-function likelyReader(request: unknown): string {
-  const { file, files, body } = (request ?? {}) as { file?: unknown; files?: unknown; body?: unknown }
+function likelyReader(given: unknown, body: Readable): string {
+  const left = given as { file?: unknown; files?: unknown; body?: unknown }
   const isLeft = (value: unknown) => typeof value === 'object' && value !== null
-  if (isLeft(file) || isLeft(files))
+  if (isLeft(left.file) || isLeft(left.files))
     return 'multer, a FileInterceptor or express-fileupload (request.file is set)'
-  if (Buffer.isBuffer(body)) return 'a raw body parser such as express.raw() (request.body is a Buffer)'
-  if (isLeft(body) || typeof body === 'string') return 'a body parser (request.body is set)'
-  return 'a body parser or another upload middleware'
+  if (Buffer.isBuffer(left.body)) return 'a raw body parser such as express.raw() (request.body is a Buffer)'
+  if (isLeft(left.body) || typeof left.body === 'string') return 'a body parser (request.body is set)'
+  if (body.listenerCount('data') > 0) return "a 'data' listener, such as one that counts or logs bytes"
+  return unknownReader
 }

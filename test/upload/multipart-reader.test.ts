@@ -11,6 +11,7 @@ function sourceOf(body: Readable) {
     contentLength: undefined,
     url: '/',
     body,
+    flow: () => undefined,
     watch: () => () => undefined,
     discard: () => undefined,
     hangUp: () => undefined,
