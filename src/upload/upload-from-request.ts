@@ -50,7 +50,10 @@ export async function uploadFromRequest<Entity = unknown>(
   request: unknown,
   options: UploadRequestOptions<Entity> = {},
 ): Promise<S3File> {
-  const { files } = await readForm('uploadFromRequest', request, options, 1)
+  const { files } = await readForm('uploadFromRequest', request, options, {
+    defaultFiles: 1,
+    keepsFields: false,
+  })
   const [first] = files
   if (first === undefined) {
     const where = options.field === undefined ? '' : ` in field '${options.field}'`
@@ -69,7 +72,10 @@ export async function uploadFormFromRequest<Entity = unknown>(
   request: unknown,
   options: UploadRequestOptions<Entity> = {},
 ): Promise<UploadedForm> {
-  const { files, fields } = await readForm('uploadFormFromRequest', request, options, 10)
+  const { files, fields } = await readForm('uploadFormFromRequest', request, options, {
+    defaultFiles: 10,
+    keepsFields: true,
+  })
   return { files: byName(files as NamedValue<S3File>[]), fields: byName(fields) }
 }
 
@@ -92,7 +98,7 @@ async function readForm<Entity>(
   owner: string,
   request: unknown,
   options: UploadRequestOptions<Entity>,
-  defaultFiles: number,
+  { defaultFiles, keepsFields }: { defaultFiles: number; keepsFields: boolean },
 ): Promise<{ files: NamedValue<S3File | undefined>[]; fields: NamedValue<string>[] }> {
   checkOptions(owner, options, checks)
   checkOptions(`${owner} limits`, options.limits ?? {}, formLimitChecks)
@@ -126,9 +132,11 @@ async function readForm<Entity>(
         atMostBytes,
       })
     },
-    onField: (name: string, value: string) => {
-      fields.push({ name, value })
-    },
+    onField: keepsFields
+      ? (name: string, value: string) => {
+          fields.push({ name, value })
+        }
+      : undefined,
     onReceived: (bytes: number) => session.received(bytes),
   }
   try {
@@ -137,7 +145,13 @@ async function readForm<Entity>(
         hasRoomForKeys(target.key, target.keyPrefix + prefix, target.maxKeyLength),
       )
       await inTurn(source, fail, stop, () =>
-        readMultipart(source, limits, stop, { ...handlers, onFailure: fail }),
+        readMultipart(source, limits, stop, {
+          ...handlers,
+          onFailure: (error) => {
+            fields.length = 0 // What comes next takes time; their memory is given back at once.
+            fail(error)
+          },
+        }),
       )
     })
   } catch (error) {
