@@ -181,14 +181,13 @@ export class UploadSession {
       signal.throwIfAborted() // It was too late to cancel the last request.
       return result
     } catch (error) {
-      const failure = sourceFailure(source.bytes, error) ?? error
       gate.destroy(error as Error)
       body.destroy(error as Error)
       inspection?.abort()
-      if (leftBehind(failure).some((what) => what.includes(`'${trace.key}'`))) trace.leftBehind()
+      if (leftBehind(error).some((what) => what.includes(`'${trace.key}'`))) trace.leftBehind()
       if (entry === undefined) opening?.then(close, () => undefined)
-      else if (result === undefined && isSurelyGone(failure)) await close(entry)
-      throw failure
+      else if (result === undefined && isSurelyGone(error)) await close(entry)
+      throw error
     }
   }
 
@@ -254,10 +253,4 @@ async function close(entry: LedgerEntry | undefined): Promise<void> {
   } finally {
     clearTimeout(timer)
   }
-}
-
-/** What to throw when it was the source that failed, with an error that says nothing of uploads. */
-function sourceFailure(source: ByteSource, error: unknown): UploadError | undefined {
-  if (source.errored !== error || isS3FileError(error)) return undefined
-  return new UploadError('truncated-body', 'the source failed before its end', { cause: error })
 }
