@@ -151,7 +151,12 @@ class MultipartReader {
   readonly #onEnd = () => {
     this.#pace.stop()
     this.#chunks.flush()
-    this.#attempt(() => this.#assertComplete())
+    try {
+      this.#assertComplete()
+    } catch (error) {
+      this.#source.goneError().then((gone) => this.#fail(gone ?? error))
+      return
+    }
     if (this.#isSettled) return
     Promise.all(this.#tasks).then(() => {
       if (this.#isSettled) return

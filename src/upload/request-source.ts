@@ -21,6 +21,8 @@ export interface RequestSource extends FormHeaders {
   flow: () => void
   /** Calls back when the client is gone before the body has ended; gives what ends the watch. */
   watch: (onGone: (error: UploadError) => void) => () => void
+  /** Says of a body that ended before its time whether the client has left. */
+  goneError: () => Promise<UploadError | undefined>
   /** Lets the rest of the body go by, so that the answer can reach a client that is still sending. */
   discard: () => void
   /** Says that the answer is on its way: soon after, the connection of a body that has not ended is. */
@@ -34,6 +36,8 @@ interface NodeRequest extends Readable {
   url?: string
   originalUrl?: string
   complete?: boolean
+  aborted?: boolean
+  httpVersionMajor?: number
   rawBody?: unknown
 }
 
@@ -89,6 +93,7 @@ function cancellable(body: Readable, signal?: AbortSignal) {
     body,
     flow: () => void body.resume(),
     watch: watchOf(body, signal),
+    goneError: async () => (signal?.aborted ? clientGone() : undefined),
     discard: () => void body.destroy(),
     hangUp: () => undefined,
     freeChunk: () => undefined,
@@ -150,10 +155,28 @@ function fromNodeRequest(request: NodeRequest, given: unknown): RequestSource {
       request.resume()
     },
     watch: watchOf(request),
+    goneError: async () => ((await isAborted(request)) ? clientGone() : undefined),
     discard: () => rest.letBy(),
     hangUp: () => rest.endSoon(),
     freeChunk: isOfNodesServer(request) ? chunkFreer(request) : () => undefined,
   }
+}
+
+const mostMsToAbort = 100
+
+/** Over HTTP/2 a body that is cancelled ends as if it were whole, and the word that it was cancelled comes a moment later. */
+function isAborted(request: NodeRequest): Promise<boolean> {
+  return new Promise((resolve) => {
+    if (request.aborted || request.httpVersionMajor !== 2) {
+      resolve(request.aborted === true)
+      return
+    }
+    const timer = setTimeout(() => resolve(false), mostMsToAbort)
+    request.once('aborted', () => {
+      clearTimeout(timer)
+      resolve(true)
+    })
+  })
 }
 
 /**

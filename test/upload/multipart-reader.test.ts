@@ -13,6 +13,7 @@ function sourceOf(body: Readable) {
     body,
     flow: () => undefined,
     watch: () => () => undefined,
+    goneError: async () => undefined,
     discard: () => undefined,
     hangUp: () => undefined,
     freeChunk: () => undefined,
