@@ -54,7 +54,7 @@ export async function uploadFromStream<Entity = unknown>(
   const { name, contentType, sizeBytes, signal, onProgress, ...targetOptions } = options
   const target = resolveTarget('uploadFromStream', targetOptions)
   const announcedBytes = sizeBytes ?? lengthOf(source)
-  const session = new UploadSession(target, {
+  const session = new UploadSession({
     request: undefined,
     totalBytes: announcedBytes,
     signal,
@@ -68,15 +68,18 @@ export async function uploadFromStream<Entity = unknown>(
       const onStop = () => bytes.destroy(stop.reason)
       stop.addEventListener('abort', onStop, { once: true })
       if (stop.aborted) onStop()
-      return session.store({
-        bytes,
-        filename: name ?? nameOf(source),
-        contentType: contentType ?? (source instanceof Blob ? source.type : undefined),
-        field: undefined,
-        announcedBytes,
-        atMostBytes: undefined,
-        onBytes: (received) => session.received(received),
-      })
+      return session.store(
+        {
+          bytes,
+          filename: name ?? nameOf(source),
+          contentType: contentType ?? (source instanceof Blob ? source.type : undefined),
+          field: undefined,
+          announcedBytes,
+          atMostBytes: undefined,
+          onBytes: (received) => session.received(received),
+        },
+        target,
+      )
     })
   } finally {
     stream.destroy()
