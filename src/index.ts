@@ -73,6 +73,7 @@ export type { PrefixQueryParam } from './upload/prefix-query-param.js'
 export { sha256Inspector } from './upload/sha256-inspector.js'
 export {
   type UploadedForm,
+  type UploadFormOptions,
   type UploadRequestOptions,
   uploadFormFromRequest,
   uploadFromRequest,

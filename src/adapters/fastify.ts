@@ -3,6 +3,7 @@ import { isS3FileError } from '../core/errors.js'
 import type { S3File } from '../core/s3-file.js'
 import {
   type UploadedForm,
+  type UploadFormOptions,
   type UploadRequestOptions,
   uploadFormFromRequest,
   uploadFromRequest,
@@ -14,7 +15,9 @@ declare module 'fastify' {
     /** `uploadFromRequest()` of this request. */
     s3File<Entity = unknown>(options?: UploadRequestOptions<Entity>): Promise<S3File>
     /** `uploadFormFromRequest()` of this request. */
-    s3Form<Entity = unknown>(options?: UploadRequestOptions<Entity>): Promise<UploadedForm>
+    s3Form<Entity = unknown, Entities = unknown>(
+      options?: UploadFormOptions<Entity, Entities>,
+    ): Promise<UploadedForm>
   }
 }
 

@@ -45,6 +45,7 @@ const statusByCode = {
   'unknown-field': 500,
   'invalid-key': 500,
   'invalid-value': 500,
+  'source-failed': 500,
   // What the database holds.
   'invalid-record': 500,
   'unknown-layout': 500,

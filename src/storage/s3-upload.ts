@@ -109,7 +109,7 @@ export class S3Upload {
         filling.then(() => settle(), settle)
       }
       const onError = (error: Error) => settle(error)
-      const onClose = () => settle(new UploadError('truncated-body', 'the source was closed before its end'))
+      const onClose = () => settle(new UploadError('source-failed', 'the source was closed before its end'))
       const onData = (chunk: Buffer) => {
         try {
           const taken = this.#fill(chunk)
@@ -130,7 +130,7 @@ export class S3Upload {
         body.resume()
       }
       if (body.destroyed) {
-        settle(body.errored ?? new UploadError('truncated-body', 'the source was closed before it was read'))
+        settle(body.errored ?? new UploadError('source-failed', 'the source was closed before it was read'))
         return
       }
       this.#stop.signal.addEventListener('abort', onStop, { once: true })
@@ -290,7 +290,7 @@ export class S3Upload {
 
 /** An error of the body's owner has no place for what was left behind. */
 function bodyFailure(cause: unknown): UploadError {
-  return new UploadError('truncated-body', 'the source failed before its end', { cause })
+  return new UploadError('source-failed', 'the source failed before its end', { cause })
 }
 
 function resultOf(answer: { ETag?: string | undefined }, { length, crc }: Content): StoredObject {

@@ -1,5 +1,6 @@
+import type { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
-import { ConfigurationError, UploadError } from '../core/errors.js'
+import { ConfigurationError, isS3FileError, UploadError } from '../core/errors.js'
 
 /** Takes the bytes of a file as they come. */
 export interface ByteSink {
@@ -14,8 +15,6 @@ export interface ByteSink {
  * would hold one.
  */
 export interface ByteSource {
-  /** What it has failed with. */
-  readonly errored: Error | null
   /** Begins to send, as fast as it can. */
   sendTo(sink: ByteSink): void
   pause(): void
@@ -26,16 +25,14 @@ export interface ByteSource {
   freeChunk(chunk: Buffer): void
 }
 
-/** A stream of bytes, or of objects that are views of bytes or text. */
+/** A stream of the application's: of bytes, or of objects that are views of bytes or text. */
 export class ReadableSource implements ByteSource {
   readonly #stream: Readable
+  /** What ended the upload, and the stream with it. */
+  #reason: Error | undefined
 
   constructor(stream: Readable) {
     this.#stream = stream
-  }
-
-  get errored(): Error | null {
-    return this.#stream.errored
   }
 
   sendTo(sink: ByteSink): void {
@@ -43,18 +40,20 @@ export class ReadableSource implements ByteSource {
     let hasEnded = false
     const onClose = () => {
       if (hasEnded) return
-      sink.fail(stream.errored ?? new UploadError('truncated-body', 'the source was closed before its end'))
+      sink.fail(this.#failure(stream.errored))
     }
-    stream.on('error', (error) => sink.fail(error))
+    stream.on('error', (error) => sink.fail(this.#failure(error)))
     if (stream.destroyed) {
       onClose()
       return
     }
     stream
       .on('data', (chunk: unknown) => {
-        const bytes = bufferOf(chunk)
-        if (bytes !== undefined) sink.write(bytes)
-        else sink.fail(new ConfigurationError('invalid-value', 'the source gives something else than bytes'))
+        try {
+          sink.write(bytesOf(chunk))
+        } catch (error) {
+          sink.fail(error as Error)
+        }
       })
       .on('end', () => {
         hasEnded = true
@@ -73,16 +72,40 @@ export class ReadableSource implements ByteSource {
   }
 
   destroy(error: Error | undefined): void {
+    this.#reason = error
     this.#stream.destroy(error)
   }
 
   freeChunk(): void {
     // It is the application's stream, and so may its chunks be.
   }
+
+  #failure(error: Error | null): Error {
+    if (error !== null && (error === this.#reason || isS3FileError(error))) return error
+    if ((error as NodeJS.ErrnoException | null)?.code === 'ERR_STREAM_NULL_VALUES') return notBytes(null)
+    const cause = error === null ? {} : { cause: error }
+    const { method, complete } = this.#stream as Partial<IncomingMessage>
+    // A request whose body is the file.
+    if (typeof method === 'string' && complete === false) {
+      return new UploadError('client-gone', 'the client was gone before the upload was complete', cause)
+    }
+    const how = error === null ? 'was closed' : 'failed'
+    return new UploadError('source-failed', `the source ${how} before its end`, cause)
+  }
 }
 
-function bufferOf(chunk: unknown): Buffer | undefined {
+/** @throws ConfigurationError `invalid-value` for a chunk that is neither bytes nor text. */
+export function bytesOf(chunk: unknown): Buffer {
   if (Buffer.isBuffer(chunk)) return chunk
   if (typeof chunk === 'string') return Buffer.from(chunk)
-  return chunk instanceof Uint8Array ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length) : undefined
+  if (chunk instanceof Uint8Array) return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
+  throw notBytes(chunk)
+}
+
+function notBytes(chunk: unknown): ConfigurationError {
+  const what = chunk === null || chunk === undefined ? String(chunk) : Object.prototype.toString.call(chunk)
+  return new ConfigurationError(
+    'invalid-value',
+    `the source gives ${what}; a chunk is a Buffer, a Uint8Array or a text`,
+  )
 }

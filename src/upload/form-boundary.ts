@@ -1,14 +1,19 @@
 import { UploadError } from '../core/errors.js'
-import type { RequestSource } from './request-source.js'
 
 const maxBoundaryBytes = 70 // RFC 2046, 5.1.1
+
+/** What a request's headers say of its body. */
+export interface FormHeaders {
+  contentType: string | undefined
+  contentEncoding: string | undefined
+}
 
 /**
  * The boundary of a body that is a form.
  *
  * @throws UploadError `not-multipart`, `type-not-accepted` for a compressed body.
  */
-export function formBoundary({ contentType, contentEncoding = 'identity' }: RequestSource): string {
+export function formBoundary({ contentType, contentEncoding = 'identity' }: FormHeaders): string {
   if (contentType === undefined || !/^multipart\/form-data *(?:;|$)/i.test(contentType.trim())) {
     throw notMultipart(`the body is ${contentType ?? 'of no type'}, not multipart/form-data`, contentType)
   }

@@ -11,7 +11,6 @@ export interface FormFlow {
 
 /** A file of a form, of which some has come: it holds back the whole form when it is paused. */
 export class FormFile implements ByteSource {
-  errored: Error | null = null
   readonly #flow: FormFlow
   #sink: ByteSink | undefined
   #hasEnded = false
@@ -53,10 +52,10 @@ export class FormFile implements ByteSource {
 
   /** The form has failed; a handler may reject with anything, even with nothing. */
   fail(reason: unknown): void {
-    this.errored =
+    this.#sink?.fail(
       reason instanceof Error
         ? reason
-        : new UploadError('truncated-body', 'the form failed before its end', { cause: reason })
-    this.#sink?.fail(this.errored)
+        : new UploadError('truncated-body', 'the form failed before its end', { cause: reason }),
+    )
   }
 }

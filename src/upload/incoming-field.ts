@@ -2,15 +2,16 @@ import type { FormTally } from './form-tally.js'
 
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true })
 
-/** A field of a form, of which some of the value has come. */
+/** A field of a form, of which some of the value has come. Where nobody wants its value, it is only counted. */
 export class IncomingField {
   readonly #name: string
   readonly #tally: FormTally
-  readonly #onEnd: (name: string, value: string) => void
-  readonly #chunks: Buffer[] = []
+  readonly #onEnd: ((name: string, value: string) => void) | undefined
+  /** Doubles as it fills up: a list of the chunks would take many times their bytes when they are small. */
+  #value = Buffer.alloc(0)
   #bytes = 0
 
-  constructor(name: string, tally: FormTally, onEnd: (name: string, value: string) => void) {
+  constructor(name: string, tally: FormTally, onEnd: ((name: string, value: string) => void) | undefined) {
     this.#name = name
     this.#tally = tally
     this.#onEnd = onEnd
@@ -18,13 +19,23 @@ export class IncomingField {
 
   /** @throws UploadError `field-too-large`. */
   write(chunk: Buffer): void {
-    this.#bytes += chunk.length
-    this.#tally.addToField(this.#name, this.#bytes, chunk.length)
-    this.#chunks.push(chunk)
+    const end = this.#bytes + chunk.length
+    this.#tally.addToField(this.#name, end, chunk.length)
+    if (this.#onEnd === undefined) {
+      this.#bytes = end
+      return
+    }
+    if (end > this.#value.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(end, 2 * this.#bytes))
+      this.#value.copy(larger, 0, 0, this.#bytes)
+      this.#value = larger
+    }
+    chunk.copy(this.#value, this.#bytes)
+    this.#bytes = end
   }
 
   /** The whole of it is in UTF-8, as the URL and Fetch standards have it for forms. */
   end(): void {
-    this.#onEnd(this.#name, utf8.decode(Buffer.concat(this.#chunks)))
+    this.#onEnd?.(this.#name, utf8.decode(this.#value.subarray(0, this.#bytes)))
   }
 }

@@ -1,5 +1,6 @@
 import { UploadError } from '../core/errors.js'
 import type { ByteSource } from './byte-source.js'
+import { type FieldShare, fieldMemory } from './field-memory.js'
 import { formBoundary } from './form-boundary.js'
 import { FormFile } from './form-file.js'
 import { type ResolvedFormLimits, tooLarge } from './form-limits.js'
@@ -10,6 +11,7 @@ import { type PartHeader, parsePartHeader } from './part-header.js'
 import type { RequestSource } from './request-source.js'
 import { SmallChunks } from './small-chunks.js'
 import { TransferPace } from './transfer-pace.js'
+import { uploadSlots } from './upload-slots.js'
 
 /** A file as it comes in a form. */
 export interface FilePart {
@@ -22,7 +24,8 @@ export interface FilePart {
 export interface FormHandlers {
   /** Takes a file, whose bytes come from now on; its rejection ends the reading. */
   onFile: (part: FilePart) => Promise<void>
-  onField: (name: string, value: string) => void
+  /** Without it, fields are counted but not kept. */
+  onField: ((name: string, value: string) => void) | undefined
   /** Called with the bytes of the body that have come so far. */
   onReceived: (bytes: number) => void
   /** Called with the first failure, before anything is waited for. */
@@ -67,6 +70,7 @@ class MultipartReader {
   readonly #chunks: SmallChunks
   readonly #splitter: FormSplitter
   readonly #tally: FormTally
+  readonly #fieldShare: FieldShare | undefined
   readonly #pace: TransferPace
   readonly #flow = {
     hold: () => this.#hold(),
@@ -105,8 +109,14 @@ class MultipartReader {
       },
     })
     this.#chunks = new SmallChunks((chunk) => this.#attempt(() => this.#splitter.write(chunk)))
-    this.#tally = new FormTally(limits)
-    this.#pace = new TransferPace(limits, (error) => this.#fail(error))
+    this.#fieldShare =
+      handlers.onField === undefined ? undefined : fieldMemory.share((error) => this.#fail(error))
+    this.#tally = new FormTally(limits, this.#fieldShare)
+    this.#pace = new TransferPace(
+      limits,
+      () => uploadSlots.leastBytesPerSecond,
+      (error) => this.#fail(error),
+    )
   }
 
   start(): void {
@@ -124,6 +134,7 @@ class MultipartReader {
     if (this.#isSettled) return
     this.#pace.start()
     body.on('data', this.#onData).on('end', this.#onEnd)
+    this.#attempt(() => this.#source.flow())
   }
 
   readonly #onData = (chunk: Buffer) => {
@@ -140,7 +151,12 @@ class MultipartReader {
   readonly #onEnd = () => {
     this.#pace.stop()
     this.#chunks.flush()
-    this.#attempt(() => this.#assertComplete())
+    try {
+      this.#assertComplete()
+    } catch (error) {
+      this.#source.goneError().then((gone) => this.#fail(gone ?? error))
+      return
+    }
     if (this.#isSettled) return
     Promise.all(this.#tasks).then(() => {
       if (this.#isSettled) return
@@ -209,6 +225,7 @@ class MultipartReader {
     this.#settle()
     this.#handlers.onFailure(error)
     if (this.#part instanceof FormFile) this.#part.fail(error)
+    this.#part = undefined // A field lets its memory go.
     this.#source.discard()
     Promise.all(this.#tasks).then(() => this.#outcome.reject(error))
   }
@@ -218,6 +235,7 @@ class MultipartReader {
     this.#pace.stop()
     this.#chunks.stop()
     this.#splitter.stop()
+    this.#fieldShare?.release()
     this.#unwatch()
     this.#stop.removeEventListener('abort', this.#onStop)
     this.#source.body.off('data', this.#onData).off('end', this.#onEnd)

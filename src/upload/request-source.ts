@@ -3,22 +3,29 @@ import { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { ConfigurationError, UploadError } from '../core/errors.js'
+import { type FormHeaders, formBoundary } from './form-boundary.js'
 import { readerCounter } from './reader-counter.js'
 import { UnreadBody } from './unread-body.js'
 
 /** A request's body and what its headers say of it, whatever framework it came through. */
-export interface RequestSource {
-  contentType: string | undefined
-  contentEncoding: string | undefined
+export interface RequestSource extends FormHeaders {
   /** Bytes of the whole body, where the client said. */
   contentLength: number | undefined
   /** Path and query. */
   url: string | undefined
   body: Readable
+  /**
+   * Starts the body, also one that was paused, for those who listen to it by now.
+   *
+   * @throws UploadError `body-consumed` when some of it has gone to somebody else.
+   */
+  flow: () => void
   /** Calls back when the client is gone before the body has ended; gives what ends the watch. */
   watch: (onGone: (error: UploadError) => void) => () => void
   /** Calls back when the client's connection is closed, also when the body has ended; gives what ends the watch. */
   watchConnection: (onGone: (error: UploadError) => void) => () => void
+  /** Says of a body that ended before its time whether the client has left. */
+  goneError: () => Promise<UploadError | undefined>
   /** Lets the rest of the body go by, so that the answer can reach a client that is still sending. */
   discard: () => void
   /** Says that the answer is on its way: soon after, the connection of a body that has not ended is. */
@@ -32,6 +39,8 @@ interface NodeRequest extends Readable {
   url?: string
   originalUrl?: string
   complete?: boolean
+  aborted?: boolean
+  httpVersionMajor?: number
   rawBody?: unknown
   socket?: EventEmitter
 }
@@ -70,28 +79,30 @@ function isNodeRequest(value: unknown): value is NodeRequest {
 }
 
 function fromWebRequest(request: Request): RequestSource {
-  if (request.bodyUsed || request.body?.locked) throw consumed(undefined)
-  const body =
-    request.body === null ? Readable.from([], { objectMode: false }) : Readable.fromWeb(request.body as never)
-  return {
+  const headers = {
     contentType: request.headers.get('content-type') ?? undefined,
     contentEncoding: request.headers.get('content-encoding') ?? undefined,
     contentLength: parseLength(request.headers.get('content-length')),
     url: request.url,
-    ...cancellable(body, request.signal),
   }
+  if (request.bodyUsed || request.body?.locked) throw consumed(headers, unknownReader)
+  const body =
+    request.body === null ? Readable.from([], { objectMode: false }) : Readable.fromWeb(request.body as never)
+  return { ...headers, ...cancellable(body, request.signal) }
 }
 
 /** A body whose connection is the framework's to end. */
 function cancellable(body: Readable, signal?: AbortSignal) {
   return {
     body,
+    flow: () => void body.resume(),
     watch: watchOf(body, signal),
     watchConnection: (onGone: (error: UploadError) => void) => {
       const onAbort = () => onGone(clientGone())
       signal?.addEventListener('abort', onAbort)
       return () => signal?.removeEventListener('abort', onAbort)
     },
+    goneError: async () => (signal?.aborted ? clientGone() : undefined),
     discard: () => void body.destroy(),
     hangUp: () => undefined,
     freeChunk: () => undefined,
@@ -134,27 +145,52 @@ function fromNodeRequest(request: NodeRequest, given: unknown): RequestSource {
   if (request.destroyed && request.complete === false) {
     throw new UploadError('client-gone', 'the client was gone before the upload began')
   }
+  const isRead = request.readableDidRead || request.readableEnded || request.destroyed
+  if (isRead) throw consumed(headers, likelyReader(given, request))
   if (request.readableEncoding) {
     throw new ConfigurationError(
       'invalid-value',
       'the request has an encoding set; a file is bytes, not text',
     )
   }
-  if (request.readableDidRead || request.readableEnded || request.destroyed) throw consumed(given)
+  // Somebody listens already. What came before this upload listens too would be lost to it.
+  if (request.readableFlowing) request.pause()
   const rest = new UnreadBody(request)
   return {
     ...headers,
     body: request,
+    flow: () => {
+      if (request.readableDidRead) throw consumed(headers, likelyReader(given, request))
+      request.resume()
+    },
     watch: watchOf(request),
     watchConnection: (onGone) => {
       const onClose = () => onGone(clientGone())
       request.socket?.on('close', onClose)
       return () => request.socket?.off('close', onClose)
     },
+    goneError: async () => ((await isAborted(request)) ? clientGone() : undefined),
     discard: () => rest.letBy(),
     hangUp: () => rest.endSoon(),
     freeChunk: isOfNodesServer(request) ? chunkFreer(request) : () => undefined,
   }
+}
+
+const mostMsToAbort = 100
+
+/** Over HTTP/2 a body that is cancelled ends as if it were whole, and the word that it was cancelled comes a moment later. */
+function isAborted(request: NodeRequest): Promise<boolean> {
+  return new Promise((resolve) => {
+    if (request.aborted || request.httpVersionMajor !== 2) {
+      resolve(request.aborted === true)
+      return
+    }
+    const timer = setTimeout(() => resolve(false), mostMsToAbort)
+    request.once('aborted', () => {
+      clearTimeout(timer)
+      resolve(true)
+    })
+  })
 }
 
 /**
@@ -185,8 +221,9 @@ function parseLength(header: string | null | undefined): number | undefined {
   return header !== null && header !== undefined && /^\d{1,15}$/.test(header) ? Number(header) : undefined
 }
 
-function consumed(request: unknown): UploadError {
-  const culprit = likelyReader(request)
+/** A body that is no form is the client's mistake, whoever has read it. */
+function consumed(headers: FormHeaders, culprit: string): UploadError {
+  formBoundary(headers)
   return new UploadError(
     'body-consumed',
     `the request's body has already been read, by ${culprit}; call the upload before it, or keep it off this route`,
@@ -194,13 +231,16 @@ function consumed(request: unknown): UploadError {
   )
 }
 
+const unknownReader = 'a body parser or another upload middleware'
+
 /** Who has read a body, to judge by what it left on the request. */
-function likelyReader(request: unknown): string {
-  const { file, files, body } = (request ?? {}) as { file?: unknown; files?: unknown; body?: unknown }
+function likelyReader(given: unknown, body: Readable): string {
+  const left = given as { file?: unknown; files?: unknown; body?: unknown }
   const isLeft = (value: unknown) => typeof value === 'object' && value !== null
-  if (isLeft(file) || isLeft(files))
+  if (isLeft(left.file) || isLeft(left.files))
     return 'multer, a FileInterceptor or express-fileupload (request.file is set)'
-  if (Buffer.isBuffer(body)) return 'a raw body parser such as express.raw() (request.body is a Buffer)'
-  if (isLeft(body) || typeof body === 'string') return 'a body parser (request.body is set)'
-  return 'a body parser or another upload middleware'
+  if (Buffer.isBuffer(left.body)) return 'a raw body parser such as express.raw() (request.body is a Buffer)'
+  if (isLeft(left.body) || typeof left.body === 'string') return 'a body parser (request.body is set)'
+  if (body.listenerCount('data') > 0) return "a 'data' listener, such as one that counts or logs bytes"
+  return unknownReader
 }

@@ -1,7 +1,7 @@
 import { KiB } from '../core/bytes.js'
 
 const stageBytes = 4 * KiB
-const waitMs = 20
+const waitMs = 250
 
 /**
  * Joins chunks of less than 4 KiB before they go on. A client can have its body arrive byte by byte, and a buffer for each

@@ -2,7 +2,37 @@ import { formatBytes } from '../core/bytes.js'
 import { UploadError } from '../core/errors.js'
 import type { ResolvedFormLimits } from './form-limits.js'
 
-const ticksPerPeriod = 10
+const leastTicksPerPeriod = 10
+const mostTickSeconds = 3
+
+/** Time over which a client is judged while other uploads wait for its place. */
+const crowdedSeconds = 3
+
+/** The bytes of so many ticks in a row. */
+class Span {
+  readonly #ticks: number
+  #left: number
+  #bytes = 0
+
+  constructor(ticks: number) {
+    this.#ticks = ticks
+    this.#left = ticks
+  }
+
+  /** @returns the bytes of the span at its end, from which the next one starts. */
+  tick(bytes: number): number | undefined {
+    this.#bytes += bytes
+    if (--this.#left > 0) return undefined
+    const total = this.#bytes
+    this.restart()
+    return total
+  }
+
+  restart(): void {
+    this.#left = this.#ticks
+    this.#bytes = 0
+  }
+}
 
 /**
  * Watches how fast a body comes, and judges the client by the time in which it could send alone: after a tick in which the
@@ -11,22 +41,38 @@ const ticksPerPeriod = 10
  */
 export class TransferPace {
   readonly #limits: ResolvedFormLimits
+  readonly #leastInCrowd: () => number
   readonly #onTooSlow: (error: UploadError) => void
+  readonly #tickSeconds: number
+  readonly #ticksPerPeriod: number
+  readonly #period: Span
+  readonly #crowdedSpan: Span
   #timer: NodeJS.Timeout | undefined
   #isHeld = false
   #wasHeld = false
   #tickBytes = 0
   #idleTicks = 0
-  #periodBytes = 0
-  #periodTicks = 0
 
-  constructor(limits: ResolvedFormLimits, onTooSlow: (error: UploadError) => void) {
+  /** @param leastInCrowd bytes per second that must come while other uploads wait for a place; 0 while none does. */
+  constructor(
+    limits: ResolvedFormLimits,
+    leastInCrowd: () => number,
+    onTooSlow: (error: UploadError) => void,
+  ) {
     this.#limits = limits
+    this.#leastInCrowd = leastInCrowd
     this.#onTooSlow = onTooSlow
+    this.#ticksPerPeriod = Math.max(
+      leastTicksPerPeriod,
+      Math.ceil(limits.idleTimeoutSeconds / mostTickSeconds),
+    )
+    this.#tickSeconds = limits.idleTimeoutSeconds / this.#ticksPerPeriod
+    this.#period = new Span(this.#ticksPerPeriod)
+    this.#crowdedSpan = new Span(Math.ceil(crowdedSeconds / this.#tickSeconds))
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.#tick(), (this.#limits.idleTimeoutSeconds * 1000) / ticksPerPeriod)
+    this.#timer = setInterval(() => this.#tick(), this.#tickSeconds * 1000)
   }
 
   stop(): void {
@@ -55,25 +101,26 @@ export class TransferPace {
     this.#wasHeld = this.#isHeld
     if (wasHeld) {
       this.#idleTicks = 0
-      this.#startPeriod()
+      this.#period.restart()
+      this.#crowdedSpan.restart()
       return
     }
     this.#idleTicks = bytes > 0 ? 0 : this.#idleTicks + 1
-    if (this.#idleTicks === ticksPerPeriod) {
-      this.#onTooSlow(idle(this.#limits))
-      return
-    }
-    this.#periodBytes += bytes
-    if (++this.#periodTicks < ticksPerPeriod) return
-    if (this.#periodBytes < this.#limits.minBytesPerSecond * this.#limits.idleTimeoutSeconds) {
-      this.#onTooSlow(tooSlow(this.#limits, this.#periodBytes))
-    }
-    this.#startPeriod()
+    const error = this.#judge(bytes)
+    if (error !== undefined) this.#onTooSlow(error)
   }
 
-  #startPeriod(): void {
-    this.#periodBytes = 0
-    this.#periodTicks = 0
+  #judge(bytes: number): UploadError | undefined {
+    const { minBytesPerSecond, idleTimeoutSeconds } = this.#limits
+    const periodBytes = this.#period.tick(bytes)
+    const crowdedBytes = this.#crowdedSpan.tick(bytes)
+    if (this.#idleTicks === this.#ticksPerPeriod) return idle(this.#limits)
+    if (periodBytes !== undefined && periodBytes < minBytesPerSecond * idleTimeoutSeconds) {
+      return tooSlow(this.#limits, periodBytes)
+    }
+    const least = this.#leastInCrowd()
+    if (crowdedBytes !== undefined && crowdedBytes < least * crowdedSeconds) return tooSlowInCrowd(least)
+    return undefined
   }
 }
 
@@ -93,5 +140,13 @@ function tooSlow(
     'too-slow',
     `${formatBytes(periodBytes)} of the body came in ${idleTimeoutSeconds} seconds, fewer than the limit of ${formatBytes(minBytesPerSecond)} a second`,
     { context: { limit: 'minBytesPerSecond', value: minBytesPerSecond } },
+  )
+}
+
+function tooSlowInCrowd(least: number): UploadError {
+  return new UploadError(
+    'too-slow',
+    `the body came more slowly than ${formatBytes(least)} a second while other uploads waited for a place; please try again`,
+    { context: { limit: 'minBytesPerSecondWhenFull', value: least } },
   )
 }

@@ -3,12 +3,13 @@ import { hasRoomForKeys } from '../core/key-strategy.js'
 import { checkOptions, option } from '../core/options.js'
 import type { S3File } from '../core/s3-file.js'
 import { type FormLimits, formLimitChecks, resolveLimits } from './form-limits.js'
+import { type IntoByField, resolveFormTarget, resolveTargetsByField } from './form-targets.js'
 import { type FilePart, readMultipart } from './multipart-reader.js'
 import { checkPrefixQueryParam, type PrefixQueryParam, requestedPrefix } from './prefix-query-param.js'
 import { type RequestSource, requestSourceOf } from './request-source.js'
 import { type UploadProgress, UploadSession } from './upload-session.js'
 import { uploadSlots } from './upload-slots.js'
-import { resolveTarget, type TargetOptions, targetChecks } from './upload-target.js'
+import { type Into, type TargetOptions, targetChecks } from './upload-target.js'
 
 /** What `uploadFromRequest` and `uploadFormFromRequest` take. */
 export interface UploadRequestOptions<Entity = unknown> extends TargetOptions<Entity> {
@@ -21,6 +22,16 @@ export interface UploadRequestOptions<Entity = unknown> extends TargetOptions<En
   signal?: AbortSignal
   /** Called as bytes come and are stored. */
   onProgress?: (progress: UploadProgress) => void
+}
+
+/** What `uploadFormFromRequest` takes. */
+export interface UploadFormOptions<Entity = unknown, Entities = unknown>
+  extends Omit<UploadRequestOptions<Entity>, 'into'> {
+  /**
+   * The entity and its file property for all files, or for each form field: `{ photo: [User, 'photo'], cv: [User, 'cv'] }`.
+   * A file in another field is then refused with 400.
+   */
+  into?: Into<Entity> | IntoByField<Entities>
 }
 
 /** A whole form: files and fields by name, each in the order they came. */
@@ -50,7 +61,7 @@ export async function uploadFromRequest<Entity = unknown>(
   request: unknown,
   options: UploadRequestOptions<Entity> = {},
 ): Promise<S3File> {
-  const { files } = await readForm('uploadFromRequest', request, options, 1)
+  const { files } = await readForm('uploadFromRequest', request, options, false)
   const [first] = files
   if (first === undefined) {
     const where = options.field === undefined ? '' : ` in field '${options.field}'`
@@ -65,11 +76,11 @@ export async function uploadFromRequest<Entity = unknown>(
  *
  * @throws as `uploadFromRequest`; a form without files is fine here.
  */
-export async function uploadFormFromRequest<Entity = unknown>(
+export async function uploadFormFromRequest<Entity = unknown, Entities = unknown>(
   request: unknown,
-  options: UploadRequestOptions<Entity> = {},
+  options: UploadFormOptions<Entity, Entities> = {},
 ): Promise<UploadedForm> {
-  const { files, fields } = await readForm('uploadFormFromRequest', request, options, 10)
+  const { files, fields } = await readForm('uploadFormFromRequest', request, options, true)
   return { files: byName(files as NamedValue<S3File>[]), fields: byName(fields) }
 }
 
@@ -88,57 +99,62 @@ function byName<Value>(values: NamedValue<Value>[]): Record<string, Value[]> {
   return named
 }
 
-async function readForm<Entity>(
+/** @param isWholeForm whether all of the form is wanted, and not just its one file. */
+async function readForm<Entity, Entities>(
   owner: string,
   request: unknown,
-  options: UploadRequestOptions<Entity>,
-  defaultFiles: number,
+  options: UploadFormOptions<Entity, Entities>,
+  isWholeForm: boolean,
 ): Promise<{ files: NamedValue<S3File | undefined>[]; fields: NamedValue<string>[] }> {
   checkOptions(owner, options, checks)
   checkOptions(`${owner} limits`, options.limits ?? {}, formLimitChecks)
   checkPrefixQueryParam(owner, options.prefixQueryParam)
-  const limits = resolveLimits(options.limits ?? {}, defaultFiles)
-  const { field, limits: _, prefixQueryParam, signal, onProgress, ...targetOptions } = options
-  const target = resolveTarget(owner, targetOptions)
+  const limits = resolveLimits(options.limits ?? {}, isWholeForm ? 10 : 1)
+  const { field, limits: _, prefixQueryParam, signal, onProgress, into, ...rules } = options
+  const targets =
+    isWholeForm && into !== undefined && !isPair(into)
+      ? resolveTargetsByField(owner, { ...rules, into }, field)
+      : resolveFormTarget(owner, { ...rules, into: into as Into<Entity> }, field)
   const source = requestSourceOf(request)
 
   const { contentLength: totalBytes, watchConnection } = source
-  const session = new UploadSession(target, { request, totalBytes, signal, onProgress, watchConnection })
+  const session = new UploadSession({ request, totalBytes, signal, onProgress, watchConnection })
   const files: NamedValue<S3File | undefined>[] = []
   const fields: NamedValue<string>[] = []
   const handlers = {
     onFile: async ({ field: name, filename, contentType, bytes }: FilePart) => {
-      if (field !== undefined && name !== field) {
-        throw new UploadError(
-          'unexpected-field',
-          `a file came in field '${name}'; it is expected in '${field}'`,
-          { context: { field: name, expected: field } },
-        )
-      }
+      const target = targets.of(name)
       const file: NamedValue<S3File | undefined> = { name, value: undefined }
       files.push(file) // Its place is that in the form, whenever it is stored.
       const atMostBytes = source.contentLength
-      file.value = await session.store({
-        field: name,
-        filename,
-        contentType,
-        bytes,
-        announcedBytes: undefined,
-        atMostBytes,
-      })
+      file.value = await session.store(
+        { field: name, filename, contentType, bytes, announcedBytes: undefined, atMostBytes },
+        target,
+      )
     },
-    onField: (name: string, value: string) => {
-      fields.push({ name, value })
-    },
+    onField: isWholeForm
+      ? (name: string, value: string) => {
+          fields.push({ name, value })
+        }
+      : undefined,
     onReceived: (bytes: number) => session.received(bytes),
   }
   try {
     await session.run(async (fail, stop) => {
-      target.keyPrefix += requestedPrefix(prefixQueryParam, source.url, (prefix) =>
-        hasRoomForKeys(target.key, target.keyPrefix + prefix, target.maxKeyLength),
+      const prefix = requestedPrefix(prefixQueryParam, source.url, (asked) =>
+        targets.all.every(({ key, keyPrefix, maxKeyLength }) =>
+          hasRoomForKeys(key, keyPrefix + asked, maxKeyLength),
+        ),
       )
+      for (const target of targets.all) target.keyPrefix += prefix
       await inTurn(source, fail, stop, () =>
-        readMultipart(source, limits, stop, { ...handlers, onFailure: fail }),
+        readMultipart(source, limits, stop, {
+          ...handlers,
+          onFailure: (error) => {
+            fields.length = 0 // What comes next takes time; their memory is given back at once.
+            fail(error)
+          },
+        }),
       )
     })
   } catch (error) {
@@ -147,6 +163,10 @@ async function readForm<Entity>(
     throw error
   }
   return { files, fields }
+}
+
+function isPair<Entity, Entities>(into: Into<Entity> | IntoByField<Entities>): into is Into<Entity> {
+  return Array.isArray(into)
 }
 
 /** Runs `read` when it is this request's turn; until then the body stays unread. */

@@ -1,9 +1,9 @@
 import { Readable } from 'node:stream'
-import type { ReadableStream } from 'node:stream/web'
+import { type ReadableStream, TransformStream } from 'node:stream/web'
 import { ConfigurationError, UploadError } from '../core/errors.js'
 import { checkOptions, option } from '../core/options.js'
 import type { S3File } from '../core/s3-file.js'
-import { ReadableSource } from './byte-source.js'
+import { bytesOf, ReadableSource } from './byte-source.js'
 import { type UploadProgress, UploadSession } from './upload-session.js'
 import { resolveTarget, type TargetOptions, targetChecks } from './upload-target.js'
 
@@ -43,8 +43,8 @@ const checks = {
  * Streams any source of bytes into a storage, for jobs and imports, and resolves with the value to assign to the
  * entity. When it rejects, nothing of the upload is left in the storage.
  *
- * @throws UploadError `truncated-body` with the source's error as `cause`, `size-mismatch`, and those of
- *   `uploadFromRequest`.
+ * @throws UploadError `source-failed` with the source's error as `cause`, `client-gone` for a request whose body is the
+ *   file, `size-mismatch`, and those of `uploadFromRequest`; ConfigurationError `invalid-value` for chunks that are no bytes.
  */
 export async function uploadFromStream<Entity = unknown>(
   source: StreamSource,
@@ -54,7 +54,7 @@ export async function uploadFromStream<Entity = unknown>(
   const { name, contentType, sizeBytes, signal, onProgress, ...targetOptions } = options
   const target = resolveTarget('uploadFromStream', targetOptions)
   const announcedBytes = sizeBytes ?? lengthOf(source)
-  const session = new UploadSession(target, {
+  const session = new UploadSession({
     request: undefined,
     totalBytes: announcedBytes,
     signal,
@@ -62,20 +62,24 @@ export async function uploadFromStream<Entity = unknown>(
   })
   const stream = readableOf(source)
   stream.on('error', () => undefined) // It reaches the caller by the promise, also when nothing reads yet.
+  const bytes = new ReadableSource(stream)
   try {
     return await session.run((_fail, stop) => {
-      const onStop = () => stream.destroy(stop.reason)
+      const onStop = () => bytes.destroy(stop.reason)
       stop.addEventListener('abort', onStop, { once: true })
       if (stop.aborted) onStop()
-      return session.store({
-        bytes: new ReadableSource(stream),
-        filename: name ?? nameOf(source),
-        contentType: contentType ?? (source instanceof Blob ? source.type : undefined),
-        field: undefined,
-        announcedBytes,
-        atMostBytes: undefined,
-        onBytes: (bytes) => session.received(bytes),
-      })
+      return session.store(
+        {
+          bytes,
+          filename: name ?? nameOf(source),
+          contentType: contentType ?? (source instanceof Blob ? source.type : undefined),
+          field: undefined,
+          announcedBytes,
+          atMostBytes: undefined,
+          onBytes: (received) => session.received(received),
+        },
+        target,
+      )
     })
   } finally {
     stream.destroy()
@@ -111,14 +115,27 @@ function readableOf(source: StreamSource): Readable {
   if (typeof (source as ReadableStream)?.getReader === 'function') {
     const stream = source as ReadableStream
     if (stream.locked) throw new UploadError('body-consumed', 'the source is being read by somebody else')
-    return Readable.fromWeb(stream)
+    // A null among the chunks would end a stream of Node as if it were whole.
+    return Readable.fromWeb(
+      stream.pipeThrough(
+        new TransformStream<unknown, Buffer>({
+          transform: (chunk, controller) => controller.enqueue(bytesOf(chunk)),
+        }),
+      ),
+    )
   }
   if (
     typeof source === 'object' &&
     source !== null &&
     (Symbol.asyncIterator in source || Symbol.iterator in source)
   ) {
-    return Readable.from(source as AsyncIterable<Uint8Array>, { objectMode: false })
+    return Readable.from(source as AsyncIterable<Uint8Array>)
+  }
+  if (typeof source === 'string') {
+    throw new ConfigurationError(
+      'invalid-value',
+      'uploadFromStream takes no text: give it Buffer.from(text), or a stream of the file that the text names',
+    )
   }
   throw new ConfigurationError('invalid-value', 'uploadFromStream takes a stream, chunks, bytes or a Blob')
 }

@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream'
 import { isS3FileError, StorageError, UploadError } from '../core/errors.js'
 import { publishDeletions } from '../core/events.js'
 import { displayName, extensionOf } from '../core/file-name.js'
-import { assertAccepted, assertNotTooLarge } from '../core/file-policy.js'
+import { assertAccepted, assertNotTooLarge, type FilePolicy } from '../core/file-policy.js'
 import type { ObjectParams } from '../core/file-storage.js'
 import { type KeyContext, type MadeKey, makeKey } from '../core/key-strategy.js'
 import { S3File } from '../core/s3-file.js'
@@ -57,19 +57,17 @@ const mostMsToClose = 5_000
 
 /** The files of one call: they are all stored, or none stays. */
 export class UploadSession {
-  readonly #target: UploadTarget
   readonly #options: SessionOptions
   readonly #stop = new AbortController()
-  readonly #files: S3File[] = []
+  readonly #files: { file: S3File; target: UploadTarget }[] = []
   readonly #traces: UploadTrace[] = []
   /** The events of a request's body come in nobody's context: a key function, or a span, would look for its own in vain. */
   readonly #callersContext = new AsyncResource('S3FileUpload')
   #storedBytes = 0
   #receivedBytes = 0
 
-  constructor(target: UploadTarget, options: SessionOptions) {
+  constructor(options: SessionOptions) {
     setMaxListeners(0, this.#stop.signal) // Each file of a form listens.
-    this.#target = target
     this.#options = options
   }
 
@@ -110,15 +108,17 @@ export class UploadSession {
    *
    * @throws UploadError, StorageError; ConfigurationError `invalid-key` from a key function's result.
    */
-  store(source: SourceFile): Promise<S3File> {
+  store(source: SourceFile, target: UploadTarget): Promise<S3File> {
     const name = displayName(source.filename)
-    const trace = new UploadTrace({ storage: this.#target.storageName, field: source.field ?? null, name })
+    const trace = new UploadTrace({ storage: target.storageName, field: source.field ?? null, name })
     this.#traces.push(trace)
-    return this.#callersContext.runInAsyncScope(() => trace.start(() => this.#store(source, name, trace)))
+    return this.#callersContext.runInAsyncScope(() =>
+      trace.start(() => this.#store(source, target, name, trace)),
+    )
   }
 
-  async #store(source: SourceFile, name: string, trace: UploadTrace): Promise<S3File> {
-    const { storage, storageName, ledger, policies, inspectors } = this.#target
+  async #store(source: SourceFile, target: UploadTarget, name: string, trace: UploadTrace): Promise<S3File> {
+    const { storage, storageName, ledger, policies, inspectors } = target
     const { field, announcedBytes, onBytes } = source
     const { signal } = this.#stop
     const gate = new UploadGate(source.bytes, { name, field }, { policies, announcedBytes, onBytes })
@@ -142,9 +142,9 @@ export class UploadSession {
         body = inspection.pass(gate).on('error', () => undefined)
       }
       const context = { name, field, contentType, extension, request: this.#options.request }
-      const { key, isUnique, params } = await unlessAborted(signal, this.#place(context))
+      const { key, isUnique, params } = await unlessAborted(signal, placeOf(target, context))
       trace.key = key
-      const atMostBytes = this.#mostBytes(source)
+      const atMostBytes = mostBytes(source, policies)
       opening = ledger?.open({ storage: storageName, key }, signal)
       if (opening !== undefined) entry = await this.#whileConnected(opening)
       signal.throwIfAborted()
@@ -176,21 +176,20 @@ export class UploadSession {
       })
       trackUpload(result, entry)
       trace.stored(contentType, stored.size)
-      this.#files.push(result) // From here on a failure deletes it.
+      this.#files.push({ file: result, target }) // From here on a failure deletes it.
       if (!body.readableEnded) {
         throw new StorageError('storage-failed', 'the storage has stored only a part of the file')
       }
       signal.throwIfAborted() // It was too late to cancel the last request.
       return result
     } catch (error) {
-      const failure = sourceFailure(source.bytes, error) ?? error
       gate.destroy(error as Error)
       body.destroy(error as Error)
       inspection?.abort()
-      if (leftBehind(failure).some((what) => what.includes(`'${trace.key}'`))) trace.leftBehind()
+      if (leftBehind(error).some((what) => what.includes(`'${trace.key}'`))) trace.leftBehind()
       if (entry === undefined) opening?.then(close, () => undefined)
-      else if (result === undefined && isSurelyGone(failure)) await close(entry)
-      throw failure
+      else if (result === undefined && isSurelyGone(error)) await close(entry)
+      throw error
     }
   }
 
@@ -202,27 +201,6 @@ export class UploadSession {
     } finally {
       unwatch?.()
     }
-  }
-
-  /** Where the object goes and what is kept with it; the application's own functions may say so. */
-  async #place(file: KeyContext): Promise<MadeKey & { params: ObjectParams }> {
-    const { key: strategy, keyPrefix, maxKeyLength, paramsOf } = this.#target
-    const made = await makeKey(strategy, keyPrefix, file, { maxLength: maxKeyLength })
-    return {
-      ...made,
-      params: await paramsOf({ key: made.key, name: file.name, contentType: file.contentType }),
-    }
-  }
-
-  /** The least of all that bounds the file's length: a storage plans its parts by it. */
-  #mostBytes({ announcedBytes, atMostBytes }: SourceFile): number | undefined {
-    const bounds = [
-      announcedBytes,
-      atMostBytes,
-      ...this.#target.policies.map((policy) => policy.maxSizeBytes),
-    ]
-    const known = bounds.filter((bound) => bound !== undefined)
-    return known.length === 0 ? undefined : Math.min(...known)
   }
 
   #report(): void {
@@ -239,19 +217,48 @@ export class UploadSession {
 
   /** Deletes what was stored, and puts what could not be deleted into the error's `context.leftBehind`. */
   async #discardAll(error: unknown): Promise<void> {
-    if (this.#files.length === 0) return
-    const keys = this.#files.map(({ key }) => key)
-    const uploads = this.#files.map((file) => ({ key: file.key, ...markGone(file) }))
-    const failures = await this.#target.storage
-      .deleteMany(keys)
-      .catch((failure: unknown) => keys.map((key) => ({ key, error: failure })))
-    if (failures.length > 0 && isS3FileError(error)) {
-      error.context.leftBehind = [...leftBehind(error), ...failures.map(({ key }) => `object '${key}'`)]
+    const filesByTarget = new Map<UploadTarget, S3File[]>()
+    for (const { file, target } of this.#files) {
+      filesByTarget.set(target, [...(filesByTarget.get(target) ?? []), file])
     }
-    publishDeletions({ storage: this.#target.storageName, reason: 'upload-failed' }, keys, failures)
-    const failedKeys = new Set(failures.map(({ key }) => key))
-    await Promise.all(uploads.map(({ key, entry }) => (failedKeys.has(key) ? undefined : close(entry))))
+    await Promise.all([...filesByTarget].map(([target, files]) => discard(target, files, error)))
   }
+}
+
+async function discard(target: UploadTarget, files: S3File[], error: unknown): Promise<void> {
+  const keys = files.map(({ key }) => key)
+  const uploads = files.map((file) => ({ key: file.key, ...markGone(file) }))
+  const failures = await target.storage
+    .deleteMany(keys)
+    .catch((failure: unknown) => keys.map((key) => ({ key, error: failure })))
+  if (failures.length > 0 && isS3FileError(error)) {
+    error.context.leftBehind = [...leftBehind(error), ...failures.map(({ key }) => `object '${key}'`)]
+  }
+  publishDeletions({ storage: target.storageName, reason: 'upload-failed' }, keys, failures)
+  const failedKeys = new Set(failures.map(({ key }) => key))
+  await Promise.all(uploads.map(({ key, entry }) => (failedKeys.has(key) ? undefined : close(entry))))
+}
+
+/** Where the object goes and what is kept with it; the application's own functions may say so. */
+async function placeOf(
+  { key: strategy, keyPrefix, maxKeyLength, paramsOf }: UploadTarget,
+  file: KeyContext,
+): Promise<MadeKey & { params: ObjectParams }> {
+  const made = await makeKey(strategy, keyPrefix, file, { maxLength: maxKeyLength })
+  return {
+    ...made,
+    params: await paramsOf({ key: made.key, name: file.name, contentType: file.contentType }),
+  }
+}
+
+/** The least of all that bounds the file's length: a storage plans its parts by it. */
+function mostBytes(
+  { announcedBytes, atMostBytes }: SourceFile,
+  policies: readonly FilePolicy[],
+): number | undefined {
+  const bounds = [announcedBytes, atMostBytes, ...policies.map((policy) => policy.maxSizeBytes)]
+  const known = bounds.filter((bound) => bound !== undefined)
+  return known.length === 0 ? undefined : Math.min(...known)
 }
 
 async function close(entry: LedgerEntry | undefined): Promise<void> {
@@ -266,10 +273,4 @@ async function close(entry: LedgerEntry | undefined): Promise<void> {
   } finally {
     clearTimeout(timer)
   }
-}
-
-/** What to throw when it was the source that failed, with an error that says nothing of uploads. */
-function sourceFailure(source: ByteSource, error: unknown): UploadError | undefined {
-  if (source.errored !== error || isS3FileError(error)) return undefined
-  return new UploadError('truncated-body', 'the source failed before its end', { cause: error })
 }

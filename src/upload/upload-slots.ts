@@ -1,8 +1,10 @@
+import { KiB, MiB } from '../core/bytes.js'
 import { UploadError } from '../core/errors.js'
 import { checkOptions, option } from '../core/options.js'
 import { sharedState } from '../core/shared-state.js'
+import { defaultFieldMemoryBytes, fieldMemory } from './field-memory.js'
 
-/** How many requests of this process upload at once, and how many wait for one of them to end. */
+/** What all uploads of this process may take together. */
 export interface UploadLimits {
   /** Requests that upload at once, of `uploadFromRequest` and `uploadFormFromRequest` together. @default 1000 */
   concurrent?: number
@@ -10,15 +12,34 @@ export interface UploadLimits {
   queued?: number
   /** Seconds that one waits at most. @default 10 */
   queueSeconds?: number
+  /**
+   * Bytes per second that each upload must receive, over 3 seconds in which it is ready to read, while others wait for its
+   * place; 0 for no such limit. @default 65_536 (64 KiB)
+   */
+  minBytesPerSecondWhenFull?: number
+  /**
+   * Bytes of memory for the fields of all forms that are being read. Where it is used up, the form that holds most is
+   * refused. A byte of a field counts twice, since text may take two. @default 67_108_864 (64 MiB)
+   */
+  fieldMemoryBytes?: number
 }
 
 const checks = {
   concurrent: option.integer(1),
   queued: option.integer(0),
   queueSeconds: option.integer(1, 86_400),
+  minBytesPerSecondWhenFull: option.integer(0),
+  fieldMemoryBytes: option.integer(MiB),
 }
 
-const defaults: Required<UploadLimits> = { concurrent: 1000, queued: 1000, queueSeconds: 10 }
+type SlotLimits = Required<Omit<UploadLimits, 'fieldMemoryBytes'>>
+
+const defaults: SlotLimits = {
+  concurrent: 1000,
+  queued: 1000,
+  queueSeconds: 10,
+  minBytesPerSecondWhenFull: 64 * KiB,
+}
 
 /** The places of uploads at work, first come first served. */
 export class UploadSlots {
@@ -37,11 +58,17 @@ export class UploadSlots {
     return this.#waiters.length
   }
 
+  /** How fast each upload must come at the moment to keep its place; 0 while none waits for one. */
+  get leastBytesPerSecond(): number {
+    return this.#waiters.length === 0 ? 0 : this.#limits.minBytesPerSecondWhenFull
+  }
+
   limit(limits: UploadLimits): void {
     this.#limits = {
       concurrent: limits.concurrent ?? defaults.concurrent,
       queued: limits.queued ?? defaults.queued,
       queueSeconds: limits.queueSeconds ?? defaults.queueSeconds,
+      minBytesPerSecondWhenFull: limits.minBytesPerSecondWhenFull ?? defaults.minBytesPerSecondWhenFull,
     }
     this.#serve()
   }
@@ -100,18 +127,20 @@ export class UploadSlots {
 export const uploadSlots = sharedState('uploadSlots', () => new UploadSlots())
 
 /**
- * Bounds the requests of this process that upload at once. Those beyond wait with their bodies unread; when too many
- * wait, or one waits too long, it is refused with 503 `too-many-uploads` and a `Retry-After`. What is not said keeps
- * its default. `uploadFromStream` does not count: it may be called from within a request that has its place already.
+ * Bounds what the uploads of this process take together. Requests beyond those at once wait with their bodies unread.
+ * When too many wait, or one waits too long, it is refused with 503 `too-many-uploads` and a `Retry-After`. An option
+ * that is not given has its default. `uploadFromStream` does not count: it may be called within a request that has its
+ * place already.
  *
  * @throws ConfigurationError `unknown-option`, `invalid-option`.
  */
 export function setUploadLimits(limits: UploadLimits): void {
   checkOptions('setUploadLimits', limits, checks)
   uploadSlots.limit(limits)
+  fieldMemory.limitBytes = limits.fieldMemoryBytes ?? defaultFieldMemoryBytes
 }
 
-function tooManyUploads({ concurrent, queueSeconds }: Required<UploadLimits>): UploadError {
+function tooManyUploads({ concurrent, queueSeconds }: SlotLimits): UploadError {
   return new UploadError(
     'too-many-uploads',
     `${concurrent} uploads are at work, as many as the limit allows; try again in ${queueSeconds} seconds`,

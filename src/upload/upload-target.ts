@@ -25,13 +25,16 @@ import { option } from '../core/options.js'
 import { getStorage } from '../core/storage-registry.js'
 import { findLedger, type UploadLedger } from '../core/upload-ledger.js'
 
+/** An entity and its file property. */
+export type Into<Entity> = readonly [FieldOwner<Entity>, FileProperty<Entity>]
+
 /** Where a file goes: a field of an entity, or rules given on the spot. */
 export interface TargetOptions<Entity> extends FileRules {
   /**
    * The entity and its file property, whose storage, prefix, key, limits, types and inspectors then hold. `maxSizeBytes`,
    * `minSizeBytes`, `accept` and `inspect` given besides make them narrower, never wider.
    */
-  into?: readonly [FieldOwner<Entity>, FileProperty<Entity>]
+  into?: Into<Entity>
   /**
    * The journal that names the object until a row does: `fileJournal(dataSource)`. @default that of the one database
    * whose DataSources have `FileJournalEntry` and the entity of `into`
@@ -105,6 +108,9 @@ function fieldOf<Entity>(
   options: TargetOptions<Entity>,
   into: readonly [FieldOwner<Entity>, string],
 ): FileField {
+  if (!Array.isArray(into) || into.length !== 2) {
+    throw new ConfigurationError('invalid-option', `${owner}: option 'into' takes [Entity, 'property']`)
+  }
   for (const name of Object.keys(fileRuleChecks)) {
     if (!narrowing.includes(name) && options[name as keyof FileRules] !== undefined) {
       throw new ConfigurationError(

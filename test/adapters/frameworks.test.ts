@@ -77,6 +77,13 @@ describe.each(Object.entries(sites))('%s', (_framework, { start, culprit }) => {
     })
   })
 
+  it.each([
+    ['JSON', '{"file":"x"}', 'application/json'],
+    ['text', 'x', 'text/plain'],
+  ])('answers %s instead of a form with 400, also where a body parser has read it', async (_, body, type) => {
+    expect(await post(url, body, type)).toMatchObject({ status: 400, body: { code: 'not-multipart' } })
+  })
+
   it('answers for a store that refuses with 502, and keeps the reason to itself', async () => {
     world.proxy.inject({ on: 'PutObject', kind: 'accessDenied', times: 100 })
     const answer = await post(url, form(10), formType)

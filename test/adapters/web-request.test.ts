@@ -61,7 +61,7 @@ describe('a web Request', () => {
   })
 
   it('that was read already says so', async () => {
-    const request = webRequest('text')
+    const request = webRequest('text', { 'content-type': formType })
     await request.text()
     await expect(uploadFromRequest(request)).rejects.toThrow(/body has already been read/)
   })

@@ -51,6 +51,7 @@ const statusByCode: Record<S3FileErrorCode, number> = {
   'unknown-field': 500,
   'invalid-key': 500,
   'invalid-value': 500,
+  'source-failed': 500,
   'invalid-record': 500,
   'unknown-layout': 500,
   'journal-failed': 503,

@@ -331,7 +331,7 @@ export class Workload {
         await this.#upload(undefined, isSourceToFail ? { fails: stop.signal } : { signal: stop.signal }),
       )
     } catch (error) {
-      if (!isS3FileError(error, isSourceToFail ? 'truncated-body' : 'upload-aborted')) throw error
+      if (!isS3FileError(error, isSourceToFail ? 'source-failed' : 'upload-aborted')) throw error
     } finally {
       clearTimeout(timer)
     }

@@ -373,7 +373,7 @@ describe('a journal whose database does not answer', () => {
     const failure = uploadFromStream(source, { journal }).catch((error: unknown) => error)
     while (!journal.isAsked) await sleep(5)
     source.destroy(new Error('the disk is gone'))
-    expect(await failure).toMatchObject({ code: 'truncated-body', cause: { message: 'the disk is gone' } })
+    expect(await failure).toMatchObject({ code: 'source-failed', cause: { message: 'the disk is gone' } })
     await nothingLeft()
   })
 })

@@ -86,7 +86,7 @@ describe('uploadFromStream', () => {
     const source = Readable.from(chunksOf(content.subarray(0, length), failure))
     const uploading = uploadFromStream(source, { name: 'x.bin' })
     await expect(uploading).rejects.toSatisfy(
-      (error) => isS3FileError(error, 'truncated-body') && error.cause === failure,
+      (error) => isS3FileError(error, 'source-failed') && error.cause === failure,
     )
     await nothingLeft()
   })
@@ -95,9 +95,7 @@ describe('uploadFromStream', () => {
     const source = new Readable({ read() {} })
     source.push(content)
     setTimeout(() => source.destroy(), 50)
-    await expect(uploadFromStream(source)).rejects.toSatisfy((error) =>
-      isS3FileError(error, 'truncated-body'),
-    )
+    await expect(uploadFromStream(source)).rejects.toSatisfy((error) => isS3FileError(error, 'source-failed'))
     await nothingLeft()
   })
 

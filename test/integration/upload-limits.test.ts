@@ -315,6 +315,27 @@ describe('uploads beyond those at once', () => {
     await nothingLeft()
   })
 
+  it('get the places of clients that drip, which have them only while nobody waits', async () => {
+    setUploadLimits({ concurrent: 2 })
+    const slow: RawRequest[] = []
+    const drips: NodeJS.Timeout[] = []
+    for (let count = 1; count <= 2; count++) {
+      const request = await stall()
+      slow.push(request)
+      drips.push(setInterval(() => request.send(Buffer.alloc(2000)), 250)) // Far above minBytesPerSecond.
+      await until(() => uploadSlots.used === count)
+    }
+    await sleep(4000)
+    expect(uploadSlots.used).toBe(2)
+    const handled = server.outcomes.length
+    expect(await post(server.url, formBody(file), formType)).toMatchObject({ status: 200 })
+    for (const drip of drips) clearInterval(drip)
+    const refused = await Promise.race(server.outcomes.slice(handled - 2, handled)).catch((error) => error)
+    expect(refused).toMatchObject({ code: 'too-slow', context: { limit: 'minBytesPerSecondWhenFull' } })
+    for (const { socket } of slow) socket.destroy()
+    await until(() => uploadSlots.used === 0)
+  })
+
   it('are answered with 503 where too many wait', async () => {
     setUploadLimits({ concurrent: 1, queued: 0 })
     const first = await stall()

@@ -58,6 +58,25 @@ export async function takesNoOtherPropertiesOfTheEntity(): Promise<void> {
   await uploadFromStream(bytes, { into: [{} as Document, 'file'] })
 }
 
+export async function takesAPropertyForEachFormField(): Promise<void> {
+  const into = { photo: [Document, 'cover'], attachment: [AbstractDocument, 'file'] } as const
+  expectTypeOf(await uploadFormFromRequest(request, { into })).toEqualTypeOf<UploadedForm>()
+  await uploadFormFromRequest(request, {
+    into: { photo: [Document, 'cover'], pages: [Document, 'pages'], other: [AbstractDocument, 'file'] },
+    maxSizeBytes: 5,
+  })
+  await uploadFormFromRequest(request, {
+    // @ts-expect-error A text is no file.
+    into: { photo: [Document, 'cover'], title: [Document, 'title'] },
+  })
+  await uploadFormFromRequest(request, {
+    // @ts-expect-error That is a property of the other entity.
+    into: { photo: [Document, 'cover'], other: [AbstractDocument, 'cover'] },
+  })
+  // @ts-expect-error One file has one place.
+  await uploadFromRequest(request, { into: { photo: [Document, 'cover'] } })
+}
+
 export async function takesAnAbstractEntity(): Promise<void> {
   await uploadFromRequest(request, { into: [AbstractDocument, 'file'] })
 }

@@ -168,7 +168,7 @@ describe('an inspector', () => {
     source.write(Buffer.alloc(5000))
     await vi.waitFor(() => expect(seen.chunks.length).toBe(1))
     source.destroy(new Error('disk gone'))
-    await expect(uploading).rejects.toMatchObject({ code: 'truncated-body' })
+    await expect(uploading).rejects.toMatchObject({ code: 'source-failed' })
     expect([seen.aborts, seen.ends]).toEqual([1, 0])
   })
 

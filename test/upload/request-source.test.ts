@@ -151,6 +151,22 @@ describe('a body that has already been read', () => {
     expect(error.message).toContain('call the upload before it, or keep it off this route')
   })
 
+  it.each([
+    ['JSON', 'application/json', { body: { a: 1 } }],
+    ['text', 'text/plain', { body: 'text' }],
+    ['bytes of no type', undefined, { body: Buffer.from('x') }],
+  ])("and is %s is the client's mistake, whoever has read it", async (_what, type, left) => {
+    const request = nodeRequest({ ...left, headers: { 'content-type': type } })
+    await text(request)
+    expect(errorOf(() => requestSourceOf(request))).toMatchObject({ code: 'not-multipart', statusCode: 400 })
+  })
+
+  it("of the web and is JSON is the client's mistake", async () => {
+    const request = webRequest({ headers: { 'content-type': 'application/json' } })
+    await request.text()
+    expect(errorOf(() => requestSourceOf(request)).code).toBe('not-multipart')
+  })
+
   it('in part is refused too', async () => {
     const request = Object.assign(new PassThrough(), { headers })
     request.write('abc')

@@ -5,15 +5,21 @@ import { TransferPace } from '../../src/upload/transfer-pace.ts'
 
 const errors: UploadError[] = []
 let pace: TransferPace
+let leastInCrowd = 0
 
 beforeEach(() => {
   vi.useFakeTimers()
   errors.length = 0
+  leastInCrowd = 0
   const limits = resolveLimits({ idleTimeoutSeconds: 10, minBytesPerSecond: 100 }, 1)
-  pace = new TransferPace(limits, (error) => {
-    errors.push(error)
-    pace.stop()
-  })
+  pace = new TransferPace(
+    limits,
+    () => leastInCrowd,
+    (error) => {
+      errors.push(error)
+      pace.stop()
+    },
+  )
   pace.start()
 })
 afterEach(() => {
@@ -100,6 +106,36 @@ describe('a client that is held back', () => {
       seconds(1, 1)
     }
     expect(errors).toEqual([])
+  })
+})
+
+describe('while other uploads wait for a place, a client', () => {
+  it('that is slow loses its own within 3 seconds of it', () => {
+    seconds(100, 999)
+    leastInCrowd = 1000
+    seconds(3, 999)
+    expect(errors).toMatchObject([
+      { code: 'too-slow', statusCode: 408, context: { limit: 'minBytesPerSecondWhenFull', value: 1000 } },
+    ])
+  })
+
+  it('that is just fast enough keeps its own, also when a second of it brings nothing', () => {
+    leastInCrowd = 1000
+    for (let span = 0; span < 20; span++) {
+      seconds(2, 1500)
+      seconds(1)
+    }
+    expect(errors).toEqual([])
+  })
+
+  it('that is held back is not judged by that time', () => {
+    leastInCrowd = 1000
+    pace.hold()
+    seconds(100, 1)
+    expect(errors).toEqual([])
+    pace.release()
+    seconds(4, 999)
+    expect(codes()).toEqual(['too-slow'])
   })
 })
 

@@ -1,11 +1,13 @@
+import { createReadStream } from 'node:fs'
 import { PassThrough, Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
-import type { ReadableStream } from 'node:stream/web'
+import { ReadableStream } from 'node:stream/web'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { configureStorages } from '../../src/core/storage-registry.ts'
 import { MemoryStorage } from '../../src/storage/memory-storage.ts'
 import { type StreamSource, uploadFromStream } from '../../src/upload/upload-from-stream.ts'
 import type { UploadProgress } from '../../src/upload/upload-session.ts'
+import { RawRequest, startServer } from '../support/http-server.ts'
 import { SilentJournal } from '../support/silent-journal.ts'
 
 let storage: MemoryStorage
@@ -92,7 +94,7 @@ describe('uploadFromStream', () => {
   it('leaves nothing of a source that fails, and keeps its error as the cause', async () => {
     const cause = new Error('disk gone')
     await expect(uploadFromStream(failingAfter('some', cause))).rejects.toMatchObject({
-      code: 'truncated-body',
+      code: 'source-failed',
       cause,
     })
     expect(storage.objects.size).toBe(0)
@@ -106,7 +108,7 @@ describe('uploadFromStream', () => {
     source.write('some')
     if (isBefore) source.destroy()
     const upload = uploadFromStream(source, { onProgress: () => source.destroy() })
-    await expect(upload).rejects.toMatchObject({ code: 'truncated-body', statusCode: 400 })
+    await expect(upload).rejects.toMatchObject({ code: 'source-failed', statusCode: 500 })
     expect(storage.objects.size).toBe(0)
   })
 
@@ -123,6 +125,69 @@ describe('uploadFromStream', () => {
     await expect(upload).rejects.toMatchObject({ code: 'upload-aborted', statusCode: 499, cause: reason })
     expect(storage.objects.size).toBe(0)
     expect(source.destroyed).toBe(true)
+  })
+
+  it('names a file that is not there as the failure of its source, and not as a mistake of a client', async () => {
+    const source = createReadStream('/nowhere/report.pdf')
+    await expect(uploadFromStream(source)).rejects.toMatchObject({
+      code: 'source-failed',
+      statusCode: 500,
+      cause: { code: 'ENOENT' },
+    })
+  })
+
+  it.each([
+    ['rejects', () => Promise.reject(new Error('progress'))],
+    [
+      'throws',
+      () => {
+        throw new Error('progress')
+      },
+    ],
+  ])('ends with the own error of an onProgress that %s', async (_how, onProgress) => {
+    const source = Readable.from([Buffer.alloc(5000), Buffer.alloc(5000)])
+    const upload = uploadFromStream(source, { onProgress: onProgress as () => void })
+    await expect(upload).rejects.toThrow(/^progress$/)
+    expect(storage.objects.size).toBe(0)
+  })
+
+  it.each<[string, unknown]>([
+    ['a list of numbers', [1, 2]],
+    ['a list with null', [Buffer.from('x'), null]],
+    ['a list with an object', [{ a: 1 }]],
+    ['a generator of numbers', Readable.from([Buffer.from('x'), 7])],
+    ['a web stream of objects', new ReadableStream({ start: (to) => to.enqueue({}) })],
+    [
+      'a web stream with null',
+      new ReadableStream({
+        start: (to) => {
+          to.enqueue(Buffer.from('x'))
+          to.enqueue(null)
+          to.close()
+        },
+      }),
+    ],
+  ])('refuses %s: its chunks are no bytes', async (_what, source) => {
+    await expect(uploadFromStream(source as StreamSource)).rejects.toMatchObject({
+      name: 'ConfigurationError',
+      code: 'invalid-value',
+      message: expect.stringContaining('a chunk is a Buffer'),
+    })
+    expect(storage.objects.size).toBe(0)
+  })
+
+  it('says of a text how to give it', async () => {
+    await expect(uploadFromStream('text' as never)).rejects.toThrow(/Buffer\.from\(text\)/)
+  })
+
+  it('says of a request whose body is the file that its client is gone', async () => {
+    const server = await startServer((request) => uploadFromStream(request))
+    const request = await RawRequest.open(server.port, { 'content-length': 100_000 })
+    await request.send(Buffer.alloc(50_000))
+    await vi.waitFor(() => expect(server.outcomes).toHaveLength(1))
+    request.socket.destroy()
+    await expect(server.outcomes[0]).rejects.toMatchObject({ code: 'client-gone', statusCode: 499 })
+    await server.stop()
   })
 
   it('refuses a source that has been read', async () => {
@@ -173,7 +238,7 @@ it('does not wait for ever for a journal that does not take its entry back', asy
     const failure = upload.catch((error: unknown) => error)
     await vi.waitUntil(() => journal.isAsked)
     vi.advanceTimersByTime(5_000)
-    expect(await failure).toMatchObject({ code: 'truncated-body' })
+    expect(await failure).toMatchObject({ code: 'source-failed' })
     expect(vi.getTimerCount()).toBe(0)
   } finally {
     vi.useRealTimers()

@@ -4,6 +4,7 @@ import { ConfigurationError } from '../../core/errors.js'
 import { isUnclaimed } from '../../core/upload-ledger.js'
 import {
   type UploadedForm,
+  type UploadFormOptions,
   type UploadRequestOptions,
   uploadFormFromRequest,
 } from '../../upload/upload-from-request.js'
@@ -18,10 +19,10 @@ export function formOf(context: ExecutionContext): UploadedForm | undefined {
 }
 
 /** Uploads after the guards and before the handler, whose failure takes the files back that no row was offered. */
-class UploadInterceptor<Entity> implements NestInterceptor {
-  readonly #options: UploadRequestOptions<Entity>
+class UploadInterceptor<Entity, Entities> implements NestInterceptor {
+  readonly #options: UploadFormOptions<Entity, Entities>
 
-  constructor(options: UploadRequestOptions<Entity>) {
+  constructor(options: UploadFormOptions<Entity, Entities>) {
     this.#options = options
   }
 
@@ -64,8 +65,8 @@ export function S3FileInterceptor<Entity = unknown>(
  *
  * @param options those of `uploadFormFromRequest`.
  */
-export function S3FormInterceptor<Entity = unknown>(
-  options: UploadRequestOptions<Entity> = {},
+export function S3FormInterceptor<Entity = unknown, Entities = unknown>(
+  options: UploadFormOptions<Entity, Entities> = {},
 ): NestInterceptor {
   return new UploadInterceptor(options)
 }

@@ -1,7 +1,11 @@
 import { createParamDecorator, type ExecutionContext, UseInterceptors } from '@nestjs/common'
 import { ConfigurationError, UploadError } from '../../core/errors.js'
 import type { S3File } from '../../core/s3-file.js'
-import type { UploadedForm, UploadRequestOptions } from '../../upload/upload-from-request.js'
+import type {
+  UploadedForm,
+  UploadFormOptions,
+  UploadRequestOptions,
+} from '../../upload/upload-from-request.js'
 import { toHttpException } from './http-exception.js'
 import { formOf, S3FileInterceptor, S3FormInterceptor } from './s3-file-interceptor.js'
 
@@ -43,7 +47,9 @@ export function UploadedS3File<Entity = unknown>(
  *
  * @param options those of `uploadFormFromRequest`.
  */
-export function UploadedS3Form<Entity = unknown>(options?: UploadRequestOptions<Entity>): ParameterDecorator {
+export function UploadedS3Form<Entity = unknown, Entities = unknown>(
+  options?: UploadFormOptions<Entity, Entities>,
+): ParameterDecorator {
   return (target, method, index) => {
     if (options !== undefined) intercept(target, method, S3FormInterceptor(options))
     takeForm()(target, method, index)
