@@ -13,7 +13,7 @@ export class FormTally {
     this.#limits = limits
   }
 
-  /** @throws UploadError `too-many-parts`, `too-many-files`, `too-many-fields`, `field-too-large`, `file-name-too-long`. */
+  /** @throws UploadError `too-many-parts`, `too-many-fields`, `field-too-large`, `file-name-too-long`. */
   addPart({ name, filename, isFile }: PartHeader): void {
     if (Buffer.byteLength(name) > this.#limits.fieldNameSizeBytes) {
       throw tooLarge('fieldNameSizeBytes', this.#limits, `the name of field '${shortName(name)}'`)
@@ -23,8 +23,11 @@ export class FormTally {
     }
     if (++this.#parts > this.#limits.parts) throw tooMany('parts', this.#limits)
     if (!isFile && ++this.#fields > this.#limits.fields) throw tooMany('fields', this.#limits)
-    // A file without a name is an input in which nothing was chosen.
-    if (filename !== undefined && ++this.#files > this.#limits.files) throw tooMany('files', this.#limits)
+  }
+
+  /** @throws UploadError `too-many-files`. */
+  addFile(): void {
+    if (++this.#files > this.#limits.files) throw tooMany('files', this.#limits)
   }
 
   /**

@@ -14,7 +14,8 @@ import { TransferPace } from './transfer-pace.js'
 /** A file as it comes in a form. */
 export interface FilePart {
   field: string
-  filename: string
+  /** Undefined for a file that came without a name. */
+  filename: string | undefined
   contentType: string
   bytes: ByteSource
 }
@@ -174,10 +175,18 @@ class MultipartReader {
 
   #openPart(header: PartHeader): OpenPart {
     this.#tally.addPart(header)
-    if (!header.isFile) return new IncomingField(header.name, this.#tally, this.#handlers.onField)
-    const { name, filename, contentType, encoding } = header
-    // A browser sends an empty file input as a file without name and bytes: nothing was chosen.
-    if (filename === undefined) return { write: () => failNameless(name), end: () => undefined }
+    if (!header.isFile) return new IncomingField(header, this.#tally, this.#handlers.onField)
+    if (header.filename !== undefined) return this.#openFile(header)
+    // A file input in which nothing was chosen comes as a file without name and bytes.
+    const openFile = (firstBytes: Buffer) => {
+      this.#part = this.#openFile(header)
+      this.#part.write(firstBytes)
+    }
+    return { write: openFile, end: () => undefined }
+  }
+
+  #openFile({ name, filename, contentType, encoding }: PartHeader): FormFile {
+    this.#tally.addFile()
     if (encoding === 'base64' || encoding === 'quoted-printable') {
       throw new UploadError(
         'malformed-body',
@@ -226,8 +235,4 @@ class MultipartReader {
   #requestTooLarge(): UploadError {
     return tooLarge('requestSizeBytes', this.#limits, 'the request')
   }
-}
-
-function failNameless(field: string): never {
-  throw new UploadError('malformed-body', `the file in field '${field}' has no name`)
 }

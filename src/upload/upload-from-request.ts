@@ -2,7 +2,7 @@ import { UploadError } from '../core/errors.js'
 import { hasRoomForKeys } from '../core/key-strategy.js'
 import { checkOptions, option } from '../core/options.js'
 import type { S3File } from '../core/s3-file.js'
-import { type FormLimits, formLimitChecks, resolveLimits } from './form-limits.js'
+import { type FormLimits, formLimitChecks, resolveLimits, shortName } from './form-limits.js'
 import { type FilePart, readMultipart } from './multipart-reader.js'
 import { checkPrefixQueryParam, type PrefixQueryParam, requestedPrefix } from './prefix-query-param.js'
 import { type RequestSource, requestSourceOf } from './request-source.js'
@@ -50,12 +50,9 @@ export async function uploadFromRequest<Entity = unknown>(
   request: unknown,
   options: UploadRequestOptions<Entity> = {},
 ): Promise<S3File> {
-  const { files } = await readForm('uploadFromRequest', request, options, 1)
+  const { files, fields } = await readForm('uploadFromRequest', request, options, 1)
   const [first] = files
-  if (first === undefined) {
-    const where = options.field === undefined ? '' : ` in field '${options.field}'`
-    throw new UploadError('no-file', `the form has no file${where}`, { context: { field: options.field } })
-  }
+  if (first === undefined) throw noFile(options.field, new Set(fields.map(({ name }) => name)))
   return first.value as S3File
 }
 
@@ -166,4 +163,18 @@ async function inTurn(
   } finally {
     uploadSlots.release()
   }
+}
+
+/** Names what came as text instead: a client that forgets the file's name sends a text field. */
+function noFile(field: string | undefined, textFields: Set<string>): UploadError {
+  const meant = [...textFields].filter((name) => field === undefined || name === field)
+  const where = field === undefined ? '' : ` in field '${field}'`
+  const names = meant.slice(0, 5).map((name) => `'${shortName(name)}'`)
+  const hint =
+    meant.length === 0
+      ? ''
+      : `; ${names.join(', ')} came as text: send a file with a filename, or with a Content-Type that is not text`
+  return new UploadError('no-file', `the form has no file${where}${hint}`, {
+    context: { field, textFields: meant },
+  })
 }
