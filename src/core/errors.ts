@@ -93,7 +93,12 @@ export abstract class S3FileError extends Error {
 }
 
 /** An upload that did not become a file: the client's doing, a limit, or an abort. */
-export class UploadError extends S3FileError {}
+export class UploadError extends S3FileError {
+  constructor(code: S3FileErrorCode, message: string, options?: S3FileErrorOptions) {
+    // A client's names stand in it, which could write lines of their own into a log.
+    super(code, message.replace(/[\p{Cc}\u2028\u2029]+/gu, ' '), options)
+  }
+}
 
 /** The object store refused, failed or could not be reached. */
 export class StorageError extends S3FileError {}

@@ -1,6 +1,6 @@
 import { formatBytes } from './bytes.js'
 import { ConfigurationError, UploadError } from './errors.js'
-import { extensionOf } from './file-name.js'
+import { shownExtension } from './file-name.js'
 import { isInRange } from './inline-types.js'
 import { agrees, canonicalType, isActive, isKnownType, typeOfExtension, unknownType } from './media-types.js'
 
@@ -48,13 +48,13 @@ export function checkAccept(owner: string, accept: readonly string[] | undefined
 
 /**
  * Holds the list against what the bytes are. A name whose extension says something else is refused as well: it would be
- * that again where the name is believed, on a disk for instance.
+ * that again where the name is believed, on a disk for instance. So would text with the name of a program.
  *
  * @throws UploadError `type-not-accepted`.
  */
 export function assertAccepted(policy: FilePolicy, file: SniffedFile): void {
   if (policy.accept === undefined) return
-  const extension = extensionOf(file.name)
+  const extension = shownExtension(file.name)
   const isHonest = agrees(extension, file.contentType)
   if (policy.accept.some((item) => item === '*/*' || (isHonest && isOf(item.toLowerCase(), extension, file))))
     return
@@ -68,10 +68,12 @@ export function assertAccepted(policy: FilePolicy, file: SniffedFile): void {
 }
 
 function isOf(item: string, extension: string, { contentType, declaredType }: SniffedFile): boolean {
+  const namedType = typeOfExtension(extension)
   if (item.startsWith('.')) {
     // Of an extension that nobody knows, only code is no content.
-    return item === `.${extension}` && (typeOfExtension(extension) !== undefined || !isActive(contentType))
+    return item === `.${extension}` && (namedType !== undefined || !isActive(contentType))
   }
+  if (namedType !== undefined && isActive(namedType) && !isInRange(namedType, item)) return false
   if (isInRange(contentType, item)) return true
   // Of a type that nobody can tell by its bytes, the claim is all there is.
   const wanted = canonicalType(item)

@@ -19,6 +19,20 @@ export const plainTextTypes: readonly string[] = [
   'application/sql',
 ]
 
+/** Code that is plain text to look at, wherever a system or a server runs what has such a name. */
+export const scriptTypes: readonly string[] = [
+  'application/x-httpd-php',
+  'application/x-asp',
+  'application/x-jsp',
+  'application/x-httpd-config',
+  'application/hta',
+  'application/x-bat',
+  'application/x-vbscript',
+  'application/x-powershell',
+  'application/internet-shortcut',
+  'multipart/related',
+]
+
 const ooxml = 'application/vnd.openxmlformats-officedocument'
 const odf = 'application/vnd.oasis.opendocument'
 
@@ -135,7 +149,7 @@ export const extensionsByType: Record<string, string> = {
   'application/vnd.ms-outlook': 'msg',
   'application/vnd.visio': 'vsd',
   'application/vnd.sqlite3': 'sqlite sqlite3',
-  'application/vnd.microsoft.portable-executable': 'exe dll scr',
+  'application/vnd.microsoft.portable-executable': 'exe dll scr com pif cpl',
   'application/x-elf': 'elf so',
   'application/x-mach-binary': 'dylib',
   'application/java-vm': 'class',
@@ -147,7 +161,16 @@ export const extensionsByType: Record<string, string> = {
   'text/javascript': 'js mjs cjs jsx',
   'text/css': 'css',
   'text/x-shellscript': 'sh bash',
-  'application/x-httpd-php': 'php phtml',
+  'application/x-httpd-php': 'php phtml pht phps phar php3 php4 php5 php7 php8',
+  'application/x-asp': 'asp aspx asa ashx asmx cshtml',
+  'application/x-jsp': 'jsp jspx',
+  'application/x-httpd-config': 'htaccess htpasswd',
+  'application/hta': 'hta',
+  'application/x-bat': 'bat cmd',
+  'application/x-vbscript': 'vbs vbe jse wsf wsh',
+  'application/x-powershell': 'ps1 psm1 psd1',
+  'application/internet-shortcut': 'url scf desktop',
+  'multipart/related': 'mht mhtml',
   'text/plain': 'txt text log ini conf ts mts cts tsx py rb java c h cpp rs go',
   'text/csv': 'csv',
   'text/tab-separated-values': 'tsv tab',

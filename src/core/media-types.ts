@@ -1,4 +1,4 @@
-import { extensionsByType, otherNames, plainTextTypes } from './known-types.js'
+import { extensionsByType, otherNames, plainTextTypes, scriptTypes } from './known-types.js'
 
 /** What is stored for bytes that are no type known here. */
 export const unknownType = 'application/octet-stream'
@@ -9,7 +9,7 @@ const activeTypes: readonly string[] = [
   'application/xhtml+xml',
   'image/svg+xml',
   'text/x-shellscript',
-  'application/x-httpd-php',
+  ...scriptTypes,
   'application/vnd.microsoft.portable-executable',
   'application/x-elf',
   'application/x-mach-binary',
@@ -62,7 +62,7 @@ export function agrees(extension: string, type: string): boolean {
     (each) =>
       each === type ||
       (family !== undefined && familyOf(each) === family) ||
-      (type === 'text/plain' && isText(each)),
+      (type === 'text/plain' && isTextType(each)),
   )
 }
 
@@ -73,11 +73,13 @@ function familyOf(type: string): 'image' | 'recording' | 'text' | undefined {
   return /^(?:audio|video)\//.test(type) ? 'recording' : undefined
 }
 
-function isText(type: string): boolean {
+/** Whether content of that type, in lower case, is text. */
+export function isTextType(type: string): boolean {
+  const name = canonicalType(type)
   return (
-    type.startsWith('text/') ||
-    plainTextTypes.includes(type) ||
-    /[+/]xml$/.test(type) ||
-    type === 'application/x-httpd-php'
+    name.startsWith('text/') ||
+    plainTextTypes.includes(name) ||
+    scriptTypes.includes(name) ||
+    /[+/](?:xml|json|x-www-form-urlencoded)$/.test(name)
   )
 }

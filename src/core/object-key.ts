@@ -15,6 +15,11 @@ export function isReservedName(name: string): boolean {
   return /^(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$)/i.test(name)
 }
 
+/** Whether a store, or who saves its objects as files, takes a part of a key for something else. */
+export function isReservedKeySegment(segment: string): boolean {
+  return isReservedName(segment) || segment.endsWith('__XLDIR__') // MinIO's mark of a directory: it lists no such object.
+}
+
 /** What keeps a path from being a prefix, or undefined. */
 export function prefixProblem(path: string): string | undefined {
   return Buffer.byteLength(path) > maxPrefixBytes
@@ -57,7 +62,7 @@ export function pathProblem(path: string): string | undefined {
   for (const segment of path.split('/')) {
     if (segment === '') return `it has an empty segment`
     if (segment === '.' || segment === '..') return `it has a segment '${segment}'`
-    if (isReservedName(segment)) return `it has the reserved name '${segment}'`
+    if (isReservedKeySegment(segment)) return `it has the reserved name '${segment}'`
     if (segment.trim() !== segment) return 'a segment starts or ends with a space'
   }
   if (/%(?:2e|2f|5c|00)/i.test(path)) return 'it has an encoded dot, slash, backslash or NUL'

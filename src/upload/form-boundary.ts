@@ -1,4 +1,5 @@
 import { UploadError } from '../core/errors.js'
+import { parseMediaType } from './parse-media-type.js'
 
 const maxBoundaryBytes = 70 // RFC 2046, 5.1.1
 
@@ -13,19 +14,19 @@ export interface FormHeaders {
  *
  * @throws UploadError `not-multipart`, `type-not-accepted` for a compressed body.
  */
-export function formBoundary({ contentType, contentEncoding = 'identity' }: FormHeaders): string {
-  if (contentType === undefined || !/^multipart\/form-data *(?:;|$)/i.test(contentType.trim())) {
+export function formBoundary({ contentType, contentEncoding = '' }: FormHeaders): string {
+  const type = parseMediaType(contentType)
+  if (type?.essence !== 'multipart/form-data') {
     throw notMultipart(`the body is ${contentType ?? 'of no type'}, not multipart/form-data`, contentType)
   }
-  if (contentEncoding.toLowerCase() !== 'identity') {
+  if (!['', 'identity'].includes(contentEncoding.trim().toLowerCase())) {
     throw new UploadError(
       'type-not-accepted',
       `the body is encoded with ${contentEncoding}; it must be sent as it is`,
       { context: { contentEncoding } },
     )
   }
-  const [, quoted, token] = /;[ \t]*boundary=(?:"([^"]*)"|([^\s;]*))/i.exec(contentType) ?? []
-  const boundary = quoted ?? token ?? ''
+  const boundary = type.parameters.get('boundary') ?? ''
   if (boundary.length > maxBoundaryBytes) {
     throw notMultipart(`the boundary is longer than the limit of ${maxBoundaryBytes} bytes`, contentType)
   }

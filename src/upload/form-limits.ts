@@ -50,7 +50,7 @@ export const formLimitChecks: Record<keyof FormLimits, OptionCheck> = {
   allFieldsSizeBytes: option.integer(0),
   fieldNameSizeBytes: option.integer(1),
   fileNameSizeBytes: option.integer(1),
-  partHeaderSizeBytes: option.integer(256, 16 * KiB), // Busboy takes no more.
+  partHeaderSizeBytes: option.integer(256, 16 * KiB), // As Node takes of a request's.
   partHeaders: option.integer(1),
   preambleSizeBytes: option.integer(0),
   epilogueSizeBytes: option.integer(0),

@@ -110,15 +110,19 @@ export class FormSplitter {
   }
 
   #behindBoundary(bytes: Buffer): Buffer | undefined {
-    if (bytes.length < 2) return this.#keep(bytes)
-    const next = bytes.toString('latin1', 0, 2)
-    if (next !== '\r\n' && next !== '--') {
+    const start = paddingOf(bytes)
+    if (start > this.#limits.partHeaderSizeBytes) {
+      throw tooLarge('partHeaderSizeBytes', this.#limits, 'the blank space behind a boundary')
+    }
+    if (bytes.length < start + 2) return this.#keep(bytes)
+    const next = bytes.toString('latin1', start, start + 2)
+    if (next !== '\r\n' && (next !== '--' || start > 0)) {
       throw new UploadError('malformed-body', 'a boundary of the form is not followed by a line end')
     }
     this.#place = next === '--' ? 'epilogue' : 'header'
     this.#foreign = lineEnd.length
     this.#idleBytes = 0
-    return bytes.subarray(2)
+    return bytes.subarray(start + 2)
   }
 
   #header(bytes: Buffer): Buffer | undefined {
@@ -157,4 +161,10 @@ export class FormSplitter {
   #keep(bytes: Buffer): undefined {
     this.#rest = bytes.length === 0 ? none : Buffer.from(bytes)
   }
+}
+
+/** How many of the first bytes are blanks or tabs: RFC 2046, 5.1.1, lets gateways put them behind a boundary. */
+function paddingOf(bytes: Buffer): number {
+  const end = bytes.findIndex((byte) => byte !== 32 && byte !== 9)
+  return end < 0 ? bytes.length : end
 }

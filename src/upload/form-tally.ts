@@ -23,7 +23,7 @@ export class FormTally {
     this.#share = share
   }
 
-  /** @throws UploadError `too-many-parts`, `too-many-files`, `too-many-fields`, `field-too-large`, `file-name-too-long`. */
+  /** @throws UploadError `too-many-parts`, `too-many-fields`, `field-too-large`, `file-name-too-long`. */
   addPart({ name, filename, isFile }: PartHeader): void {
     const nameBytes = Buffer.byteLength(name)
     if (nameBytes > this.#limits.fieldNameSizeBytes) {
@@ -34,9 +34,12 @@ export class FormTally {
     }
     if (++this.#parts > this.#limits.parts) throw tooMany('parts', this.#limits)
     if (!isFile && ++this.#fields > this.#limits.fields) throw tooMany('fields', this.#limits)
-    // A file without a name is an input in which nothing was chosen.
-    if (filename !== undefined && ++this.#files > this.#limits.files) throw tooMany('files', this.#limits)
     if (!isFile) this.#share?.add(fieldOverheadBytes + memoryPerByte * nameBytes)
+  }
+
+  /** @throws UploadError `too-many-files`. */
+  addFile(): void {
+    if (++this.#files > this.#limits.files) throw tooMany('files', this.#limits)
   }
 
   /**

@@ -1,18 +1,35 @@
 import type { FormTally } from './form-tally.js'
+import type { PartHeader } from './part-header.js'
 
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true })
+
+/** In UTF-8, as the URL and Fetch standards have it for forms, unless the part says a charset that is known. */
+function decoderOf(charset: string | undefined): TextDecoder {
+  if (charset === undefined) return utf8
+  try {
+    return new TextDecoder(charset, { ignoreBOM: true })
+  } catch {
+    return utf8
+  }
+}
 
 /** A field of a form, of which some of the value has come. Where nobody wants its value, it is only counted. */
 export class IncomingField {
   readonly #name: string
+  readonly #charset: string | undefined
   readonly #tally: FormTally
   readonly #onEnd: ((name: string, value: string) => void) | undefined
   /** Doubles as it fills up: a list of the chunks would take many times their bytes when they are small. */
   #value = Buffer.alloc(0)
   #bytes = 0
 
-  constructor(name: string, tally: FormTally, onEnd: ((name: string, value: string) => void) | undefined) {
+  constructor(
+    { name, charset }: PartHeader,
+    tally: FormTally,
+    onEnd: ((name: string, value: string) => void) | undefined,
+  ) {
     this.#name = name
+    this.#charset = charset
     this.#tally = tally
     this.#onEnd = onEnd
   }
@@ -34,8 +51,7 @@ export class IncomingField {
     this.#bytes = end
   }
 
-  /** The whole of it is in UTF-8, as the URL and Fetch standards have it for forms. */
   end(): void {
-    this.#onEnd?.(this.#name, utf8.decode(this.#value.subarray(0, this.#bytes)))
+    this.#onEnd?.(this.#name, decoderOf(this.#charset).decode(this.#value.subarray(0, this.#bytes)))
   }
 }

@@ -1,20 +1,21 @@
 import { canonicalType, typeOfExtension, unknownType } from '../core/media-types.js'
 import { signedType } from './byte-signatures.js'
 import { containerType } from './container-types.js'
+import { parseMediaType } from './parse-media-type.js'
 import type { SniffedType } from './sniffed-type.js'
 import { structuredType } from './structured-types.js'
 import { textType } from './text-types.js'
 
-// RFC 9110, 8.3.1: type "/" subtype, both tokens.
-const mediaType = /^[a-z0-9!#$%&'*+.^_`|~-]{1,127}\/[a-z0-9!#$%&'*+.^_`|~-]{1,127}$/
+// RFC 6838, 4.2: type and subtype have at most 127 characters each.
+const fitEssence = /^[^/]{1,127}\/.{1,127}$/
 
 /** As many leading bytes as types are told by: a comment before a page's first tag, the first entries of an archive. */
 export const sniffedBytes = 4100
 
 /** The media type that a client claims, in lower case and without parameters; what is none counts as unknown. */
 export function claimedMediaType(claim: string | undefined): string {
-  const type = claim?.split(';', 1)[0]?.trim().toLowerCase() ?? ''
-  return mediaType.test(type) ? type : unknownType
+  const type = parseMediaType(claim)?.essence ?? unknownType
+  return fitEssence.test(type) ? type : unknownType
 }
 
 /** What a file's first bytes are. */

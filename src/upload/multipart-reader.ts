@@ -16,7 +16,8 @@ import { uploadSlots } from './upload-slots.js'
 /** A file as it comes in a form. */
 export interface FilePart {
   field: string
-  filename: string
+  /** Undefined for a file that came without a name. */
+  filename: string | undefined
   contentType: string
   bytes: ByteSource
 }
@@ -24,6 +25,8 @@ export interface FilePart {
 export interface FormHandlers {
   /** Takes a file, whose bytes come from now on; its rejection ends the reading. */
   onFile: (part: FilePart) => Promise<void>
+  /** Called with the name of a field that is text, before its value. */
+  onText: (name: string) => void
   /** Without it, fields are counted but not kept. */
   onField: ((name: string, value: string) => void) | undefined
   /** Called with the bytes of the body that have come so far. */
@@ -190,10 +193,21 @@ class MultipartReader {
 
   #openPart(header: PartHeader): OpenPart {
     this.#tally.addPart(header)
-    if (!header.isFile) return new IncomingField(header.name, this.#tally, this.#handlers.onField)
-    const { name, filename, contentType, encoding } = header
-    // A browser sends an empty file input as a file without name and bytes: nothing was chosen.
-    if (filename === undefined) return { write: () => failNameless(name), end: () => undefined }
+    if (!header.isFile) {
+      this.#handlers.onText(header.name)
+      return new IncomingField(header, this.#tally, this.#handlers.onField)
+    }
+    if (header.filename !== undefined) return this.#openFile(header)
+    // A file input in which nothing was chosen comes as a file without name and bytes.
+    const openFile = (firstBytes: Buffer) => {
+      this.#part = this.#openFile(header)
+      this.#part.write(firstBytes)
+    }
+    return { write: openFile, end: () => undefined }
+  }
+
+  #openFile({ name, filename, contentType, encoding }: PartHeader): FormFile {
+    this.#tally.addFile()
     if (encoding === 'base64' || encoding === 'quoted-printable') {
       throw new UploadError(
         'malformed-body',
@@ -244,8 +258,4 @@ class MultipartReader {
   #requestTooLarge(): UploadError {
     return tooLarge('requestSizeBytes', this.#limits, 'the request')
   }
-}
-
-function failNameless(field: string): never {
-  throw new UploadError('malformed-body', `the file in field '${field}' has no name`)
 }

@@ -1,70 +1,133 @@
-import busboy, { type BusboyConfig } from 'busboy'
 import { UploadError } from '../core/errors.js'
+import { isTextType } from '../core/media-types.js'
+import { parseMediaType } from './parse-media-type.js'
 
 /** What the headers of a part say of it. */
 export interface PartHeader {
   /** Of the form field. */
   name: string
-  /** As it was sent, path and all; undefined for a field, and for a file input in which nothing was chosen. */
+  /** As it was sent, path and all; undefined for a field, and for a file that has no name. */
   filename: string | undefined
   isFile: boolean
   /** In lower case, without parameters. */
   contentType: string
+  /** The charset parameter of the Content-Type, where there is one. */
+  charset: string | undefined
   /** The Content-Transfer-Encoding in lower case. */
   encoding: string
 }
 
-const boundary = 'typeorm-s3-file-part-header'
-const config = {
-  headers: { 'content-type': `multipart/form-data; boundary=${boundary}` },
-  defParamCharset: 'utf8', // As browsers send names.
-  preservePath: true,
-} satisfies BusboyConfig
-const endOfPart = Buffer.from(`\r\n\r\n\r\n--${boundary}\r\n`)
+const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]+" // RFC 9110, 5.6.2
+const headerLine = new RegExp(`^(${token}):[ \\t]*(.*)$`, 's')
+/** All of them but the tab; above U+007F they are only unusual. */
+const controlCharacter = /[^\P{Cc}\t\u0080-\u009f]/u
+const formData = /^form-data[ \t]*(?=;|$)/i
 
-/** One busboy reads the headers of all parts as one form that never ends: to begin it takes longer than to read them. */
-let reader: HeaderReader | undefined
-
-/**
- * Reads the headers of a part (RFC 7578): to busboy they are a part without content.
- *
- * @param bytes all lines, without the last line end.
- * @throws UploadError `malformed-body`, also for what busboy passes over.
- */
-export function parsePartHeader(bytes: Buffer): PartHeader {
-  if (bytes.includes(boundary)) throw malformed()
-  reader ??= new HeaderReader()
-  const header = reader.read(bytes)
-  if (header !== undefined) return header
-  reader = undefined // Nobody knows what it makes of the next one.
-  throw malformed()
+interface Dialect {
+  parameter: RegExp
+  textOf: (quoted: string) => string
 }
 
-class HeaderReader {
-  readonly #parser = busboy(config)
-  #header: PartHeader | undefined
+/**
+ * The two ways in which clients write a quoted string: those that escape a quote with a backslash, and browsers, for which
+ * a backslash is a character like any other, also as the last one of a name. What is read in the first way and comes to
+ * no end is read in the second.
+ */
+const dialects: readonly Dialect[] = [
+  {
+    parameter: parameterWith('(?:[^"\\\\]|\\\\.)*'),
+    // Before any other character browsers mean the backslash itself: `C:\temp\a.txt`.
+    textOf: (quoted) => quoted.replace(/\\(["\\])/g, '$1'),
+  },
+  { parameter: parameterWith('[^"]*'), textOf: (quoted) => quoted },
+]
 
-  constructor() {
-    const found = (isFile: boolean, name: string | undefined, info: Omit<busboy.FileInfo, 'filename'>) => {
-      if (!name) return
-      const { filename } = info as Partial<busboy.FileInfo>
-      this.#header = { name, filename, isFile, contentType: info.mimeType, encoding: info.encoding.trim() }
-    }
-    this.#parser
-      .on('file', (name, stream, info) => {
-        stream.on('error', () => undefined).resume()
-        found(true, name, info)
-      })
-      .on('field', (name, _value, info) => found(false, name, info))
-      .on('error', () => undefined) // Then there is no header.
-      .write(`--${boundary}\r\n`)
+/**
+ * A parameter, or nothing behind a semicolon. An extended one (`filename*`) ends at a blank only: React Native leaves
+ * semicolons in its value as they are.
+ */
+function parameterWith(quoted: string): RegExp {
+  const extended = `(?<extendedName>${token}\\*)=(?!")(?<extended>[^ \\t"]*)(?<!;)`
+  const plain = `(?<name>${token})[ \\t]*=[ \\t]*(?:"(?<quoted>${quoted})"|(?<unquoted>[^ \\t;"]*))`
+  return new RegExp(`;[ \\t]*(?:(?:${extended}|${plain})[ \\t]*)?`, 'gy')
+}
+
+/**
+ * Reads the headers of a part (RFC 7578), whose text is UTF-8.
+ *
+ * @param bytes all lines, without the last line end.
+ * @throws UploadError `malformed-body`.
+ */
+export function parsePartHeader(bytes: Buffer): PartHeader {
+  const headers = headersOf(bytes.toString())
+  const parameters = parametersOf(headers?.get('content-disposition') ?? '')
+  const name = parameters && parameterOf(parameters, 'name')
+  if (headers === undefined || parameters === undefined || !name) throw malformed()
+  const type = parseMediaType(headers.get('content-type'))
+  const contentType = type?.essence ?? 'text/plain'
+  const isNamed = parameters.has('filename') || parameters.has('filename*')
+  return {
+    name,
+    filename: parameterOf(parameters, 'filename') || undefined,
+    isFile: isNamed || !isTextType(contentType), // RFC 7578, 4.2: a file need not have a name.
+    contentType,
+    charset: type?.parameters.get('charset'),
+    encoding: headers.get('content-transfer-encoding')?.trim().toLowerCase() ?? '7bit',
   }
+}
 
-  /** Busboy tells all of it before this returns. */
-  read(bytes: Buffer): PartHeader | undefined {
-    this.#header = undefined
-    this.#parser.write(Buffer.concat([bytes, endOfPart]))
-    return this.#header
+/** By name in lower case, the first of each; undefined when a line is no header. */
+function headersOf(text: string): Map<string, string> | undefined {
+  const headers = new Map<string, string>()
+  for (const line of text.replace(/\r\n(?=[ \t])/g, '').split('\r\n')) {
+    const [, name, value] = headerLine.exec(line) ?? []
+    if (name === undefined || value === undefined || controlCharacter.test(value)) return undefined
+    if (!headers.has(name.toLowerCase())) headers.set(name.toLowerCase(), value)
+  }
+  return headers
+}
+
+/** Those of `form-data; name="a"`, the first of each name; undefined when it is malformed. */
+function parametersOf(disposition: string): Map<string, string> | undefined {
+  const start = formData.exec(disposition)?.[0]
+  if (start === undefined) return undefined
+  const text = disposition.slice(start.length)
+  for (const { parameter, textOf } of dialects) {
+    const parameters = new Map<string, string>()
+    let end = 0
+    for (const match of text.matchAll(parameter)) {
+      end = match.index + match[0].length
+      const { extendedName, extended, name = extendedName, quoted, unquoted } = match.groups as Groups
+      const value = quoted === undefined ? (extended ?? unquoted) : unpercent(textOf(quoted))
+      const key = name?.toLowerCase()
+      if (key !== undefined && value !== undefined && !parameters.has(key)) parameters.set(key, value)
+    }
+    if (end === text.length) return parameters
+  }
+  return undefined
+}
+
+type Groups = Record<'extendedName' | 'extended' | 'name' | 'quoted' | 'unquoted', string | undefined>
+
+/** As the HTML standard writes these three characters in names, and no other. */
+function unpercent(text: string): string {
+  return text.replace(/%(?:22|0d|0a)/gi, (code) => decodeURIComponent(code))
+}
+
+/** The extended parameter, where it can be read: .NET says the name there only. Otherwise the plain one. */
+function parameterOf(parameters: Map<string, string>, name: string): string | undefined {
+  return extendedText(parameters.get(`${name}*`)) ?? parameters.get(name)
+}
+
+/** RFC 8187: `UTF-8''%e2%82%ac.txt` is `€.txt`; undefined for what is not written so. */
+function extendedText(value: string | undefined): string | undefined {
+  const [, charset, text] = /^([^']+)'[^']*'((?:[\w!#$&+.^`|~-]|%[\da-f]{2})*)$/i.exec(value ?? '') ?? []
+  if (charset === undefined || text === undefined) return undefined
+  const bytes = text.replace(/%(..)/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+  try {
+    return new TextDecoder(charset, { fatal: true, ignoreBOM: true }).decode(Buffer.from(bytes, 'latin1'))
+  } catch {
+    return undefined // An unknown charset, or bytes that are none of its characters.
   }
 }
 

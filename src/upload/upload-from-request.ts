@@ -2,7 +2,7 @@ import { UploadError } from '../core/errors.js'
 import { hasRoomForKeys } from '../core/key-strategy.js'
 import { checkOptions, option } from '../core/options.js'
 import type { S3File } from '../core/s3-file.js'
-import { type FormLimits, formLimitChecks, resolveLimits } from './form-limits.js'
+import { type FormLimits, formLimitChecks, resolveLimits, shortName } from './form-limits.js'
 import { type IntoByField, resolveFormTarget, resolveTargetsByField } from './form-targets.js'
 import { type FilePart, readMultipart } from './multipart-reader.js'
 import { checkPrefixQueryParam, type PrefixQueryParam, requestedPrefix } from './prefix-query-param.js'
@@ -61,12 +61,9 @@ export async function uploadFromRequest<Entity = unknown>(
   request: unknown,
   options: UploadRequestOptions<Entity> = {},
 ): Promise<S3File> {
-  const { files } = await readForm('uploadFromRequest', request, options, false)
+  const { files, textFields } = await readForm('uploadFromRequest', request, options, false)
   const [first] = files
-  if (first === undefined) {
-    const where = options.field === undefined ? '' : ` in field '${options.field}'`
-    throw new UploadError('no-file', `the form has no file${where}`, { context: { field: options.field } })
-  }
+  if (first === undefined) throw noFile(options.field, textFields)
   return first.value as S3File
 }
 
@@ -99,13 +96,23 @@ function byName<Value>(values: NamedValue<Value>[]): Record<string, Value[]> {
   return named
 }
 
+/** How many fields an error names at most. */
+const maxNamedFields = 5
+
+interface ReadForm {
+  files: NamedValue<S3File | undefined>[]
+  fields: NamedValue<string>[]
+  /** A few of the fields that came as text where a file may have been meant. */
+  textFields: Set<string>
+}
+
 /** @param isWholeForm whether all of the form is wanted, and not just its one file. */
 async function readForm<Entity, Entities>(
   owner: string,
   request: unknown,
   options: UploadFormOptions<Entity, Entities>,
   isWholeForm: boolean,
-): Promise<{ files: NamedValue<S3File | undefined>[]; fields: NamedValue<string>[] }> {
+): Promise<ReadForm> {
   checkOptions(owner, options, checks)
   checkOptions(`${owner} limits`, options.limits ?? {}, formLimitChecks)
   checkPrefixQueryParam(owner, options.prefixQueryParam)
@@ -121,7 +128,12 @@ async function readForm<Entity, Entities>(
   const session = new UploadSession({ request, totalBytes, signal, onProgress, watchConnection })
   const files: NamedValue<S3File | undefined>[] = []
   const fields: NamedValue<string>[] = []
+  const textFields = new Set<string>()
   const handlers = {
+    onText: (name: string) => {
+      const isMeant = field === undefined || name === field
+      if (isMeant && textFields.size < maxNamedFields) textFields.add(shortName(name))
+    },
     onFile: async ({ field: name, filename, contentType, bytes }: FilePart) => {
       const target = targets.of(name)
       const file: NamedValue<S3File | undefined> = { name, value: undefined }
@@ -162,7 +174,7 @@ async function readForm<Entity, Entities>(
     source.hangUp()
     throw error
   }
-  return { files, fields }
+  return { files, fields, textFields }
 }
 
 function isPair<Entity, Entities>(into: Into<Entity> | IntoByField<Entities>): into is Into<Entity> {
@@ -187,4 +199,17 @@ async function inTurn(
   } finally {
     uploadSlots.release()
   }
+}
+
+/** Names what came as text instead: a client that forgets the file's name sends a text field. */
+function noFile(field: string | undefined, textFields: Set<string>): UploadError {
+  const where = field === undefined ? '' : ` in field '${field}'`
+  const names = [...textFields].map((name) => `'${name}'`)
+  const hint =
+    names.length === 0
+      ? ''
+      : `; ${names.join(', ')} came as text: send a file with a filename, or with a Content-Type that is not text`
+  return new UploadError('no-file', `the form has no file${where}${hint}`, {
+    context: { field, textFields: [...textFields] },
+  })
 }

@@ -81,6 +81,11 @@ describe('an error', () => {
     expect(Object.hasOwn(new UploadError('no-file', 'x'), 'cause')).toBe(false)
   })
 
+  it('has a message of one line, whatever names are in it', () => {
+    const error = new UploadError('no-file', "no file in field 'a\r\nERROR: forged\u2028\u001b[2J'")
+    expect(error.message).toBe("no file in field 'a ERROR: forged [2J'")
+  })
+
   it("has a context of its own, which is not the caller's object", () => {
     const context = { field: 'cv' }
     const error = new UploadError('no-file', 'x', { context })

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { displayName, extensionOf, slugName } from '../../src/core/file-name.ts'
+import { displayName, extensionOf, shownExtension, slugName } from '../../src/core/file-name.ts'
 import { pathProblem } from '../../src/core/object-key.ts'
 import { anyText } from './any-text.ts'
 
@@ -9,8 +9,8 @@ describe('displayName', () => {
     ['a plain name', 'report.pdf', 'report.pdf'],
     ['Unicode', '报告 😀.pdf', '报告 😀.pdf'],
     ['quotes', `it's "quoted".pdf`, `it's "quoted".pdf`],
-    ['dots that lead nowhere', '...', '...'],
     ['a hidden file', '.htaccess', '.htaccess'],
+    ['joiners within it', '👨\u200d👩\u200d👧 می\u200cخواهم.pdf', '👨\u200d👩\u200d👧 می\u200cخواهم.pdf'],
   ])('keeps %s', (_what, given, name) => {
     expect(displayName(given)).toBe(name)
   })
@@ -25,11 +25,13 @@ describe('displayName', () => {
     ['an Arabic letter mark', 'a\u061cb.pdf', 'ab.pdf'],
     ['a NUL before a second extension', 'a.php\u0000.png', 'a.php.png'],
     ['spaces around it', '  report.pdf \t', 'report.pdf'],
+    ['dots at its end, as Windows does', 'a.exe. .', 'a.exe'],
+    ['characters without a shape at its end', 'a.exe\u200b.\ufeff\u00ad\u2060', 'a.exe'],
   ])('drops %s', (_what, given, name) => {
     expect(displayName(given)).toBe(name)
   })
 
-  it.each([undefined, '', ' ', '.', '..', 'a/', 'a\\', '/..', '\u0000', '\u202e'])(
+  it.each([undefined, '', ' ', '.', '..', '...', '.\u200b', 'a/', 'a\\', '/..', '\u0000', '\u202e'])(
     'calls what has no name, such as %j, a file',
     (given) => {
       expect(displayName(given)).toBe('file')
@@ -70,7 +72,7 @@ describe('displayName', () => {
     fc.assert(
       fc.property(anyText(300), (given) => {
         const name = displayName(given)
-        expect(name).not.toMatch(/^\.{0,2}$|[/\\\p{Cc}]/u)
+        expect(name).not.toMatch(/^$|[/\\\p{Cc}]|[\s.\p{Cf}]$/u)
         expect(name.isWellFormed()).toBe(true)
         expect(Buffer.byteLength(name)).toBeLessThanOrEqual(255)
         expect(displayName(name)).toBe(name)
@@ -96,6 +98,28 @@ describe('extensionOf', () => {
     ['', ''],
   ])('finds in %j the extension %j', (name, extension) => {
     expect(extensionOf(name)).toBe(extension)
+  })
+})
+
+describe('shownExtension', () => {
+  it.each([
+    ['a.PDF', 'pdf'],
+    ['a.exe.', 'exe'],
+    ['a.exe. .\u00a0', 'exe'],
+    ['a.exe\u200b', 'exe'],
+    ['a.e\u200dx\u00ade', 'exe'],
+    ['a. e xe', 'exe'],
+    ['a\uff0e\uff45\uff58\uff45', 'exe'],
+    ['a.exe\u3164', 'exe'],
+    ['.htaccess', 'htaccess'],
+    ['.exe', 'exe'],
+    ['a.tar.gz', 'gz'],
+    ['a.报告', ''],
+    ['exe', ''],
+    ['...', ''],
+    ['', ''],
+  ])('sees in %j the extension %j', (name, extension) => {
+    expect(shownExtension(name)).toBe(extension)
   })
 })
 
@@ -129,8 +153,11 @@ describe('slugName', () => {
     ['console.txt', 'console', 'txt'],
     ['com10.txt', 'com10', 'txt'],
     ['a.con', 'a', 'con'],
+    ['a__XLDIR__', 'a__XLDIR___', ''],
+    ['a.b__XLDIR__', 'file', ''],
+    ['a__XLDIR__.txt', 'a__XLDIR___', 'txt'],
   ])(
-    'makes of %j the base %j, with an underscore where Windows reserves the name',
+    'makes of %j the base %j, with an underscore where Windows or MinIO reserves the name',
     (name, base, extension) => {
       expect(slugName(name)).toEqual({ base, extension })
     },

@@ -40,6 +40,12 @@ describe('accept', () => {
     [['.drawio'], 'a.drawio', 'application/xml'],
     [['*/*'], 'a.png', 'text/html'],
     [['application/octet-stream'], 'a.bin', 'application/octet-stream'],
+    [['text/*'], 'a.html', 'text/plain'],
+    [['text/plain'], 'a.js', 'text/plain'],
+    [['.bat'], 'a.bat.', 'text/plain'],
+    [['.htaccess'], '.htaccess', 'text/plain'],
+    [['image/*'], '.png', 'image/png'],
+    [['image/*'], 'Dr. Smith', 'image/png'],
   ])('%j lets %j of type %s in', (accept, name, contentType) => {
     expect(() => assertAccepted(policy({ accept }), sniffed(name, contentType))).not.toThrow()
   })
@@ -65,10 +71,39 @@ describe('accept', () => {
     [['.dwg'], 'a.dwg', 'text/html'],
     [['.dwg'], 'a.dwg', 'application/x-elf'],
     [['image/png'], 'a.jpg', 'image/jpeg'],
+    [['image/*'], 'a.exe.', 'image/png'],
+    [['image/*'], 'a.exe \u200b', 'image/png'],
+    [['image/*'], 'a.e\u200dxe', 'image/png'],
+    [['image/*'], 'a. exe', 'image/png'],
+    [['image/*'], '.exe', 'image/png'],
+    [['image/*'], '.htaccess', 'image/png'],
+    [['text/plain'], '.htaccess', 'text/plain'],
+    [['text/plain'], 'a.html', 'text/plain'],
+    [['.txt', 'text/csv'], 'a.bat', 'text/csv'],
   ])('%j keeps %j of type %s out', (accept, name, contentType) => {
     const error = errorOf(() => assertAccepted(policy({ accept }), sniffed(name, contentType, 'image/png')))
     expect([error.code, error.statusCode]).toEqual(['type-not-accepted', 415])
   })
+
+  it.each('bat cmd hta vbs ps1 com pif url mht asp jsp php5 phar scf'.split(' '))(
+    'lets a file called .%s in only where that is accepted, as an image or as text',
+    (extension) => {
+      const name = `a.${extension}`
+      for (const [item, type] of [
+        ['image/*', 'image/png'],
+        ['text/*', 'text/plain'],
+        ['text/plain', 'text/plain'],
+      ] as const) {
+        const error = errorOf(() => assertAccepted(policy({ accept: [item] }), sniffed(name, type)))
+        expect(error.code).toBe('type-not-accepted')
+      }
+      const type =
+        extension === 'com' || extension === 'pif'
+          ? 'application/vnd.microsoft.portable-executable'
+          : 'text/plain'
+      expect(() => assertAccepted(policy({ accept: [`.${extension}`] }), sniffed(name, type))).not.toThrow()
+    },
+  )
 
   it('believes a claim only of a type that no bytes tell, and of bytes that are no other type', () => {
     const accept = ['application/vnd.dwg', 'application/pdf']

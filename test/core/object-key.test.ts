@@ -55,6 +55,8 @@ const badPaths: [string, string][] = [
   ['COM1', "it has the reserved name 'COM1'"],
   ['a/Aux/b', "it has the reserved name 'Aux'"],
   ['lpt0.tar.gz', "it has the reserved name 'lpt0.tar.gz'"],
+  ['__XLDIR__', "it has the reserved name '__XLDIR__'"],
+  ['a__XLDIR__/b', "it has the reserved name 'a__XLDIR__'"],
   [' a', 'a segment starts or ends with a space'],
   ['a ', 'a segment starts or ends with a space'],
   ['a /b', 'a segment starts or ends with a space'],

@@ -16,7 +16,7 @@ export function randomCase(random) {
   const form = randomForm(random)
   const { body, seams } = render(form)
   const mutations =
-    random.chance(0.45) && form.refusal === undefined
+    random.chance(0.45) && isMutable(form)
       ? Array.from({ length: random.between(1, 4) }, () => randomMutation(random, seams, body.length))
       : []
   const length = mutate(body, mutations).length
@@ -36,6 +36,11 @@ export function randomCase(random) {
     pauseMs: random.chance(0.02) ? 25 : 0,
     connection: random.pick(['keep-alive', 'close']),
   }
+}
+
+/** Whether a verdict on any change of it can be given: in another charset, any text can become any other. */
+function isMutable({ refusal, parts }) {
+  return refusal === undefined && parts.every(({ content }) => content.charset === undefined)
 }
 
 /** A small form, cut at each of its bytes, by turns in each way that a body can end. */

@@ -26,7 +26,8 @@ export async function deliver(port, id, given, begun) {
   const frame = framing === 'length' ? `content-length: ${length}` : 'transfer-encoding: chunked'
   socket.write(
     `POST /?case=${id} HTTP/1.1\r\nhost: localhost\r\nconnection: ${connection}\r\n${frame}\r\n` +
-      `content-type: multipart/form-data; boundary="${form.boundary}"\r\n\r\n`,
+      `content-type: ${form.contentType ?? `multipart/form-data; boundary="${form.boundary}"`}\r\n` +
+      `${form.contentEncoding === undefined ? '' : `content-encoding: ${form.contentEncoding}\r\n`}\r\n`,
   )
   const places = [0, ...splits.filter((place) => place > 0 && place < sent.length), sent.length]
   for (let index = 1; index < places.length; index++) {

@@ -25,8 +25,16 @@ const fieldNames = [
   ['name="quo\\"ted"', 'quo"ted'],
   ['name="größe 报告"', 'größe 报告'],
   ['name="first"; name="second"', 'first'],
+  ['name="quo%22ted %41"', 'quo"ted %41'],
+  ['name="line%0D%0aend"', 'line\r\nend'],
+  ['name = "blank"', 'blank'],
+  ['name="back\\slash"', 'back\\slash'],
+  ["name*=utf-8''gr%C3%B6%C3%9Fe", 'größe'],
   [`name="${'n'.repeat(100)}"`, 'n'.repeat(100)],
 ]
+
+/** Node's fetch escapes no backslash. Clients that write a quote as `\\"` do, so that it does not come together with that. */
+const endsInBackslash = 'filename="report\\"'
 
 /** The same for a file's name, as it is to be kept. */
 const fileNames = [
@@ -44,7 +52,20 @@ const fileNames = [
   ['filename="one.txt"; filename="two.txt"', 'one.txt'],
   [`filename="${'é'.repeat(400)}.txt"`, `${'é'.repeat(125)}.txt`],
   ['filename="%2e%2e%2f"', '%2e%2e%2f'],
+  ['filename="%22quoted%22%0D%0A.txt"', '"quoted".txt'],
+  // As React Native and .NET send it.
+  ['filename="IMG (1).jpg"; filename*=utf-8\'\'IMG%20(1).jpg', 'IMG (1).jpg'],
+  ['filename="a;b=c.jpg"; filename*=utf-8\'\'a;b=c.jpg', 'a;b=c.jpg'],
+  ['filename="=?utf-8?B?4oKs?="; filename*=utf-8\'\'%E2%82%AC.txt', '€.txt'],
+  ['filename="plain.txt"; filename*=klingon\'\'x', 'plain.txt'],
+  ['filename\t=  "blank.txt"', 'blank.txt'],
+  ['filename="semicolon.txt";', 'semicolon.txt'],
+  ['filename="unseen.txt. .\u200b"', 'unseen.txt'],
+  [endsInBackslash, 'file'],
 ]
+
+/** Parameters that name no file, beside that of the field. */
+const noNames = ['', ';', '; filename=""', "; filename*=utf-8''%zz"]
 
 /** Header lines that mean nothing here. */
 const oddLines = [
@@ -54,6 +75,26 @@ const oddLines = [
   'Content-Transfer-Encoding: binary',
   `X-Long: ${'v'.repeat(1500)}`,
   'X-Semi: ;;;"',
+]
+
+/** Of files without `filename` at all. */
+const binaryTypes = ['application/octet-stream', 'image/png', 'Application/X-Odd; charset=utf-8']
+
+/** Of text fields, with the name that Node's `Buffer` has for the charset, and a text in it. */
+const textTypes = [
+  ['text/plain; charset=ISO-8859-1', 'latin1', 'Prüfung'],
+  ['text/plain;charset="windows-1252"', 'latin1', 'é ü'],
+  ['text/plain; charset=UTF-16LE', 'utf16le', '报告\r\n--'],
+  ['application/json; charset=utf-8', 'utf8', '{"é":1}'],
+  ['text/plain; charset=klingon', 'utf8', '报告'],
+]
+
+/** How a request may say the boundary. */
+const contentTypes = [
+  (quoted) => `multipart/form-data; boundary=${quoted}`,
+  (quoted) => `Multipart/Form-Data ;BOUNDARY=${quoted}; charset=utf-8;`,
+  (quoted) => `multipart/form-data; x="a\\"; boundary=zz; y="; boundary=${quoted}; boundary=last`,
+  (quoted) => `multipart/form-data; x="y"boundary=zz; boundary=${quoted}`,
 ]
 
 const types = [
@@ -75,11 +116,16 @@ export function randomForm(random) {
     '----WebKitFormBoundary7MA4YWxkTrZu0gW',
     '-'.repeat(70),
     "a'()+_,-./:=? z",
+    'quo"te\\d',
   ])
+  const quotedBoundary = `"${boundary.replace(/["\\]/g, '\\$&')}"`
   const count = Number(random.weighted({ 0: 1, 1: 8, 2: 8, 3: 4, 5: 2, 9: 1 }))
   const parts = Array.from({ length: count }, () => randomPart(random, boundary))
   const form = {
     boundary,
+    contentType: random.pick(contentTypes)(quotedBoundary),
+    contentEncoding: random.pick([undefined, undefined, '', 'identity']),
+    padding: random.pick(['', '', '', ' ', '\t  ']),
     preamble: random.pick(['', '', '', 'a preamble\r\n', `${'p'.repeat(1022)}\r\n`, '--\r\n']),
     epilogue: random.pick(['\r\n', '\r\n', '', '\r\nan epilogue', `\r\n${'e'.repeat(1024)}`, '--']),
     parts,
@@ -114,16 +160,15 @@ function randomPart(random, boundary) {
   const lines = Array.from({ length: random.chance(0.3) ? random.between(1, 4) : 0 }, () =>
     random.pick(oddLines),
   )
-  const type = random.pick(types)
-  if (random.chance(0.4)) {
-    // Without a file's name, bytes of that type are a file input in which nothing was chosen.
-    const isInput = random.chance(0.1)
-    lines.push(`Content-Disposition: form-data; ${nameParam}${isInput ? '; filename=""' : ''}`)
-    lines.push(`Content-Type: ${isInput ? 'application/octet-stream' : 'text/plain'}`)
-    const content = isInput ? { text: '' } : { text: randomText(random, boundary) }
-    return { header: lines.join('\r\n'), content, is: isInput ? { kind: 'none' } : { kind: 'field', field } }
+  if (random.chance(0.5)) {
+    const [params, type, content, is] = namelessPart(random, field, boundary)
+    lines.push(`Content-Disposition: form-data; ${nameParam}${params}`, `Content-Type: ${type}`)
+    return { header: lines.join('\r\n'), content, is }
   }
-  const [fileParam, name] = random.pick(fileNames)
+  const type = random.pick(types)
+  const [fileParam, name] = random.pick(
+    nameParam.includes('\\"') ? fileNames.filter(([param]) => param !== endsInBackslash) : fileNames,
+  )
   lines.splice(
     random.between(0, lines.length),
     0,
@@ -133,6 +178,22 @@ function randomPart(random, boundary) {
   if (type !== undefined) lines.push(`Content-Type: ${type}`)
   const content = type?.startsWith('multipart') ? { text: nested } : randomContent(random, boundary)
   return { header: lines.join('\r\n'), content, is: { kind: 'file', field, name } }
+}
+
+/** The parameters besides the field's name, the type, the content and what it is, of a part without a file name. */
+function namelessPart(random, field, boundary) {
+  const kind = random.weighted({ text: 60, charset: 15, file: 15, input: 10 })
+  const isField = { kind: 'field', field }
+  if (kind === 'text') return ['', 'text/plain', { text: randomText(random, boundary) }, isField]
+  if (kind === 'input') return ['; filename=""', 'application/octet-stream', { text: '' }, { kind: 'none' }]
+  if (kind === 'charset') {
+    const [type, charset, text] = random.pick(textTypes)
+    return [random.pick(['', ';', '; ']), type, { text, charset }, isField]
+  }
+  const content = randomContent(random, boundary)
+  const isEmpty = bytesOf(content).length === 0
+  const is = isEmpty ? { kind: 'none' } : { kind: 'file', field, name: 'file' }
+  return [random.pick(noNames), random.pick(binaryTypes), content, is]
 }
 
 function randomContent(random, boundary) {
@@ -193,8 +254,9 @@ const flaws = [
   withPart('malformed-body', odd(`${file.header}\r\nContent-Transfer-Encoding: base64`)),
   withPart(
     'malformed-body',
-    odd('Content-Disposition: form-data; name="f"\r\nContent-Type: application/octet-stream'),
+    odd('Content-Disposition: form-data; name="f"; filename=""\r\nContent-Transfer-Encoding: base64'),
   ),
+  withPart('malformed-body', odd('Content-Disposition: form-data; name="f" x; filename="f"')),
   (form) => ({ ...form, preamble: `${'p'.repeat(1025)}\r\n`, refusal: 'request-too-large' }),
   (form) => ({ ...form, epilogue: `\r\n${'e'.repeat(1025)}`, refusal: 'request-too-large' }),
   (form) => ({ ...form, close: '', epilogue: '', refusal: 'truncated-body' }),
@@ -204,7 +266,7 @@ const flaws = [
 const crlf = Buffer.from('\r\n')
 
 /** The bytes of a form, and the places in it where one thing ends and another begins. */
-export function render({ boundary, preamble, epilogue, parts, close = '--' }) {
+export function render({ boundary, preamble, epilogue, parts, padding = '', close = '--' }) {
   const pieces = [Buffer.from(preamble)]
   const seams = []
   let length = pieces[0].length
@@ -214,7 +276,7 @@ export function render({ boundary, preamble, epilogue, parts, close = '--' }) {
     seams.push(length)
   }
   for (const { header, content } of parts) {
-    add(Buffer.from(`--${boundary}\r\n`))
+    add(Buffer.from(`--${boundary}${padding}\r\n`))
     add(Buffer.from(`${header}\r\n\r\n`))
     add(bytesOf(content))
     add(crlf)
@@ -227,5 +289,5 @@ export function render({ boundary, preamble, epilogue, parts, close = '--' }) {
 export function bytesOf(content) {
   return content.text === undefined
     ? noise.subarray(content.from, content.from + content.size)
-    : Buffer.from(content.text)
+    : Buffer.from(content.text, content.charset)
 }

@@ -35,7 +35,7 @@ function* smaller(given) {
     const less =
       content.text === undefined
         ? content.size > 0 && { ...content, size: Math.floor(content.size / 2) }
-        : content.text !== '' && { text: content.text.slice(0, content.text.length / 2) }
+        : content.text !== '' && { ...content, text: content.text.slice(0, content.text.length / 2) }
     if (less) yield { ...given, form: { ...form, parts: form.parts.with(index, { ...part, content: less }) } }
   }
   if (given.pauseMs > 0) yield { ...given, pauseMs: 0 }

@@ -93,6 +93,8 @@ function flawOfEntries(what, expected, told, isSame) {
   return undefined
 }
 
+const utf16 = new TextDecoder('utf-16le', { ignoreBOM: true })
+
 /** Goes by the bytes between the boundaries: whatever was stored is the whole of one part, and each of them once. */
 function flawByContents(contents, { files, fields }) {
   const left = [...contents]
@@ -106,7 +108,8 @@ function flawByContents(contents, { files, fields }) {
   }
   for (const [name, values] of fields) {
     for (const value of values) {
-      if (!take((content) => content.toString() === value))
+      // A change can take the file's name from a part with a charset.
+      if (!take((content) => content.toString() === value || utf16.decode(content) === value))
         return `field '${name}' has another value than any part`
     }
   }
@@ -122,9 +125,11 @@ function splitForm(body, boundary) {
   let at = text.indexOf(delimiter)
   while (at >= 0) {
     const next = at + delimiter.length
-    const sign = text.toString('latin1', next, next + 2)
-    if (sign === '--') return contents
-    const headerEnd = sign === '\r\n' ? text.indexOf('\r\n\r\n', next + 2) : -1
+    if (text.toString('latin1', next, next + 2) === '--') return contents
+    let lineEnd = next
+    while (text[lineEnd] === 32 || text[lineEnd] === 9) lineEnd++
+    const isLine = text.toString('latin1', lineEnd, lineEnd + 2) === '\r\n'
+    const headerEnd = isLine ? text.indexOf('\r\n\r\n', lineEnd) : -1
     if (headerEnd < 0) return undefined
     at = text.indexOf(delimiter, headerEnd + 2)
     contents.push(text.subarray(Math.min(headerEnd + 4, at), at))

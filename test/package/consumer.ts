@@ -11,7 +11,6 @@ export function installTarball(tarball: string, project: string): void {
   const installed = join(project, 'node_modules', 'typeorm-s3-file')
   mkdirSync(installed, { recursive: true })
   execFileSync('tar', ['-xzf', tarball, '-C', installed, '--strip-components=1'])
-  link(project, 'busboy')
 }
 
 /** Links what this repository has, under another name if need be, in place of what the project has. */

@@ -55,6 +55,12 @@ describe('a form', () => {
     expect(split([...body])).toEqual(expected)
   })
 
+  it('may have blanks and tabs behind its boundaries, as gateways leave them', () => {
+    const body = '--b \t\r\nh: 1\r\n\r\none\r\n--b  \r\nh: 2\r\ni: 3\r\n\r\n\r\n--b-- \t \r\n'
+    expect(split([body])).toEqual(parts)
+    expect(split([...body])).toEqual(parts)
+  })
+
   it('keeps what only looks like a boundary in the content', () => {
     const content = 'x\r\n-b\r\n--a\r\r\n--\r\n--c\r\n\r\n--'
     for (const chunks of [[content], [...content]]) {
@@ -124,6 +130,7 @@ describe('a limit', () => {
     ['preamble', ['p'.repeat(5), 'p'.repeat(6)]],
     ['epilogue', [`${part}--b--`, '\r\n', 'e'.repeat(11)]],
     ['part header', ['--b\r\nh: ', 'v'.repeat(300)]],
+    ['row of blanks behind a boundary', ['--b', ' '.repeat(300)]],
   ])('stops a %s that never ends', (_what, chunks) => {
     expect(errorOf(() => split(chunks)).statusCode).toBe(413)
   })
@@ -132,6 +139,7 @@ describe('a limit', () => {
 it.each([
   ['a boundary with something behind it', '--b\r\nh: 1\r\n\r\nx\r\n--bc\r\n', 'malformed-body'],
   ['one dash only behind the boundary', '--b\r\nh: 1\r\n\r\nx\r\n--b-\r\n', 'malformed-body'],
+  ['dashes that are not right behind the boundary', '--b\r\nh: 1\r\n\r\nx\r\n--b --', 'malformed-body'],
   ['line feeds alone', '--b\nh: 1\n\nx\n--b--\n', 'malformed-body'],
   ['no end', '--b\r\nh: 1\r\n\r\nx\r\n--b\r\n', 'truncated-body'],
   ['nothing at all', '', 'truncated-body'],

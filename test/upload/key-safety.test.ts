@@ -3,7 +3,7 @@ import { expect, it } from 'vitest'
 import { isS3FileError } from '../../src/core/errors.ts'
 import { displayName, extensionOf } from '../../src/core/file-name.ts'
 import { type KeyContext, makeKey } from '../../src/core/key-strategy.ts'
-import { isReservedName, maxKeyBytes } from '../../src/core/object-key.ts'
+import { isReservedKeySegment, maxKeyBytes } from '../../src/core/object-key.ts'
 import { requestedPrefix } from '../../src/upload/prefix-query-param.ts'
 import { anyText } from '../core/any-text.ts'
 
@@ -21,7 +21,7 @@ function assertSafe(key: string): void {
   for (const segment of key.split('/')) {
     expect(['', '.', '..']).not.toContain(segment)
     expect(segment.trim()).toBe(segment)
-    expect(isReservedName(segment)).toBe(false)
+    expect(isReservedKeySegment(segment)).toBe(false)
   }
   expect(key).not.toMatch(/[\\\p{Cc}]|%(?:2e|2f|5c|00)/iu)
   // A URL parser leaves it where it is: nobody climbs out on the way to the store.
@@ -52,6 +52,7 @@ const path = fc.oneof(
         '\u0000',
         '\ud800',
         'con',
+        '__XLDIR__',
         '\u3000',
       ),
       { maxLength: 8 },

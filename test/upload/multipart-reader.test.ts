@@ -37,6 +37,7 @@ it('fails the file that is coming when a handler rejects, be it with nothing', a
     })
   const reading = readMultipart(sourceOf(body), resolveLimits({}, 2), new AbortController().signal, {
     onFile: read,
+    onText: () => undefined,
     onField: () => undefined,
     onReceived: () => undefined,
     onFailure: () => undefined,
