@@ -188,15 +188,79 @@ describe.each(databasesOfRun())('a file column on %s', (name) => {
     expect(ordered.map(({ file }) => file?.size)).toEqual([500, 1])
   })
 
-  it('layout columns leaves alone what a partial select has not read', async () => {
+  it.each([{ key: true }, { name: true }, { size: true, contentType: true }, true])(
+    'layout columns loads the whole file when select names it by %j',
+    async (parts) => {
+      const repository = database.dataSource.getRepository(InColumns)
+      const file = await newFile('whole.txt')
+      const { id } = await repository.save({ file, title: 'a' })
+      const select = { id: true, file: parts as true }
+      const partial = await repository.findOneOrFail({ where: { id }, select })
+      expect(partial.title).toBeUndefined()
+      expect(partial.file?.toRecord()).toEqual(file.toRecord())
+      partial.title = 'changed'
+      await repository.save(partial)
+      expect((await repository.findOneByOrFail({ id })).file?.toRecord()).toEqual(file.toRecord())
+    },
+  )
+
+  it('layout columns loads no file, and counts every row, when select names one that is not there', async () => {
     const repository = database.dataSource.getRepository(InColumns)
-    const file = await newFile('whole.txt')
-    const { id } = await repository.save({ file })
-    const select = { id: true, title: true, file: { key: true } } as const
-    const partial = await repository.findOneOrFail({ where: { id }, select })
-    partial.title = 'changed'
-    await repository.save(partial)
-    expect((await repository.findOneByOrFail({ id })).file?.toRecord()).toEqual(file.toRecord())
+    await repository.clear()
+    const { id } = await repository.save({ file: null })
+    await repository.save({ file: await newFile() })
+    const [rows, count] = await repository.findAndCount({ select: { id: true, file: true } })
+    expect(count).toBe(2)
+    expect(rows.find((row) => row.id === id)?.file).toBeNull()
+  })
+
+  it.each([
+    [['row.id', 'row.file']],
+    [['row.id', 'row.file.name']],
+    [['row.id', 'row.file.key', 'row.file.size']],
+  ])('layout columns loads the whole file when a query builder selects %j', async (selection) => {
+    const repository = database.dataSource.getRepository(InColumns)
+    const file = await newFile('built.txt')
+    const { id } = await repository.save({ file, title: 'a' })
+    const query = repository.createQueryBuilder('row').select(selection).where({ id })
+    const found = await query.getOneOrFail()
+    expect(found.file?.toRecord()).toEqual(file.toRecord())
+    expect(found.title).toBeUndefined()
+  })
+
+  it('layout columns loads the whole file of a relation, also a page of them', async () => {
+    const folders = database.dataSource.getRepository(Folder)
+    const file = await newFile('leaf.txt')
+    await folders.save(Object.assign(new Folder(), { id: 7, leaves: [Object.assign(new Leaf(), { file })] }))
+    for (const relationLoadStrategy of ['join', 'query'] as const) {
+      const [folder] = await folders.find({
+        where: { id: 7 },
+        relations: { leaves: true },
+        select: { id: true, leaves: { id: true, file: { name: true } } },
+        take: 1,
+        relationLoadStrategy,
+      })
+      expect(folder?.leaves[0]?.file?.toRecord()).toEqual(file.toRecord())
+    }
+  })
+
+  it('layout columns gives raw results what a query selects, and no more', async () => {
+    const repository = database.dataSource.getRepository(InColumns)
+    await repository.clear()
+    await repository.save([{ file: await newFile('x.txt') }, { file: await newFile('x.txt') }])
+    const query = repository
+      .createQueryBuilder('row')
+      .select('row.file.name', 'name')
+      .groupBy('row.file.name')
+    expect(await query.getRawMany()).toEqual([{ name: 'x.txt' }])
+  })
+
+  it('layout columns answers where with a file: the rows that have this object', async () => {
+    const repository = database.dataSource.getRepository(InColumns)
+    const [wanted, other] = [await newFile('same.txt'), await newFile('same.txt')]
+    await repository.save([{ file: wanted }, { file: other }])
+    const found = await repository.find({ where: { file: wanted } })
+    expect(found.map(({ file }) => file?.key)).toEqual([wanted.key])
   })
 
   it("layout key takes no key from a client's JSON", async () => {
