@@ -122,7 +122,10 @@ export interface OpenOptions {
 
 /** How long a URL lives, and what it answers with. */
 export interface UrlOptions {
-  /** The URL's longest life in seconds; at most 604,800 (7 days, the limit of Signature Version 4). */
+  /**
+   * The URL's life in seconds, 1 to 604,800 (7 days, the limit of Signature Version 4). It counts from the start of the
+   * window in which the URL is the same. @default the storage's
+   */
   expiresInSeconds?: number
   /**
    * `inline` holds for images, audio, video, PDF, JSON and plain text. What a browser would run (HTML, SVG, XML, scripts)

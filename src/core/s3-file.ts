@@ -115,8 +115,9 @@ export class S3File {
   }
 
   /**
-   * A presigned URL of the file; the same one until its window ends (`urls.windowSeconds`). It is a download, unless the
-   * file's type is on the storage's list of types to show (`urls.inlineTypes`).
+   * Returns a presigned URL of the file, the same one until its window ends: after `urls.windowSeconds` or half of the
+   * URL's life, whichever is less. It is a download, unless the file's type is on the storage's list of types to show
+   * (`urls.inlineTypes`).
    */
   async url(options?: UrlOptions): Promise<string> {
     return (await this.signedUrl(options)).url

@@ -134,6 +134,7 @@ function readPart(
 ): unknown {
   const value = holder?.[property]
   if (value === undefined || value === null) return value
+  if (typeof value !== 'object') throw notAFile(field, value)
   if (isUnreadable(value)) return (value.raw as Holder)[name]
   const part = (value as Holder)[name]
   if (part instanceof Part) return part.value

@@ -1,7 +1,9 @@
 import { type EntityMetadata, QueryBuilder, SelectQueryBuilder } from 'typeorm'
+import type { FileField } from '../core/file-field.js'
 import { recordProperties } from '../core/file-record.js'
 import { isS3File } from '../core/s3-file.js'
 import { fieldOfColumn } from './column-metadata.js'
+import { notAFile } from './file-value.js'
 
 interface Select {
   selection: string
@@ -33,21 +35,25 @@ export function adaptQueriesOfColumns(): void {
 
   const { createPropertyPath } = every
   every.createPropertyPath = function (metadata, entity, prefix) {
-    if (isS3File(entity)) return recordProperties.map((part) => `${prefix}.${part}`)
-    return createPropertyPath.call(this, metadata, entity, prefix)
+    if (isS3File(entity)) return partsOf(`${prefix}`)
+    const paths = createPropertyPath.call(this, metadata, entity, prefix)
+    // `null`, or what is no file: TypeORM does not look for parts in it.
+    return paths.flatMap((path) => (filesInColumns(metadata).has(path) ? partsOf(path) : path))
   }
 
   const selecting = SelectQueryBuilder.prototype as unknown as Internals
   const { buildWhere, buildSelect, executeEntitiesAndRawResults } = selecting
   selecting.buildWhere = function (where, metadata, alias, embedPrefix) {
+    const field = filesInColumns(metadata).get(`${embedPrefix}`)
+    // In what is no object TypeORM finds no criteria: it would find every row.
+    if (field !== undefined && typeof where !== 'object') throw notAFile(field, where)
     const criteria = isS3File(where) ? { key: where.key, storage: where.storage } : where
     return buildWhere.call(this, criteria, metadata, alias, embedPrefix)
   }
   // `select: { file: true }`, where TypeORM looks for parts.
   selecting.buildSelect = function (select, metadata, alias, embedPrefix) {
-    const isFile =
-      select === true && embedPrefix !== undefined && filesInColumns(metadata).includes(embedPrefix)
-    if (isFile) this.selects.push(`${alias}.${embedPrefix}`)
+    const isFile = filesInColumns(metadata).has(`${embedPrefix}`)
+    if (isFile && select === true) this.selects.push(`${alias}.${embedPrefix}`)
     else buildSelect.call(this, select, metadata, alias, embedPrefix)
   }
   // Only for this: a query for raw results gets what it asks for, and a count does not count what is added.
@@ -67,10 +73,12 @@ export function adaptQueriesOfColumns(): void {
 function withWholeFiles(selects: Select[], aliases: Internals['expressionMap']['aliases']): Select[] {
   const paths = new Set(selects.map(({ selection }) => selection))
   const files = aliases.flatMap((alias) =>
-    alias.hasMetadata ? filesInColumns(alias.metadata).map((file) => `${alias.name}.${file}`) : [],
+    alias.hasMetadata
+      ? [...filesInColumns(alias.metadata).keys()].map((file) => `${alias.name}.${file}`)
+      : [],
   )
   const added = files.flatMap((file) => {
-    const parts = recordProperties.map((part) => `${file}.${part}`)
+    const parts = partsOf(file)
     const isSelected = paths.has(file) || parts.some((part) => paths.has(part))
     return isSelected ? parts.filter((part) => !paths.has(part)) : []
   })
@@ -80,15 +88,21 @@ function withWholeFiles(selects: Select[], aliases: Internals['expressionMap']['
   ]
 }
 
-const filesByMetadata = new WeakMap<EntityMetadata, string[]>()
+function partsOf(file: string): string[] {
+  return recordProperties.map((part) => `${file}.${part}`)
+}
 
-/** The paths of the files that have columns of their own. */
-function filesInColumns(metadata: EntityMetadata): string[] {
+const filesByMetadata = new WeakMap<EntityMetadata, Map<string, FileField>>()
+
+/** The files that have columns of their own, by path. */
+function filesInColumns(metadata: EntityMetadata): Map<string, FileField> {
   let files = filesByMetadata.get(metadata)
   if (files === undefined) {
-    files = metadata.columns
-      .filter((column) => column.propertyName === 'key' && fieldOfColumn(column) !== undefined)
-      .map(({ embeddedMetadata }) => embeddedMetadata?.propertyPath as string)
+    files = new Map()
+    for (const column of metadata.columns) {
+      const field = fieldOfColumn(column)
+      if (field !== undefined) files.set(`${column.embeddedMetadata?.propertyPath}`, field)
+    }
     filesByMetadata.set(metadata, files)
   }
   return files

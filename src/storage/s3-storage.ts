@@ -80,9 +80,12 @@ export interface S3StorageOptions {
   /** What the store keeps with each object, or a function that says it. */
   objectParams?: ObjectParamsOption
   urls?: {
-    /** The longest life of a URL, 1 to 604,800. @default 900 */
+    /** The life of a URL whose `url()` names none, in seconds, 1 to 604,800; the credentials' own end caps it. @default 900 */
     expiresInSeconds?: number
-    /** For how long the same file has the same URL; 0 signs anew each time. @default 300 */
+    /**
+     * For how many seconds the same file has the same URL, 0 to 604,800; at most half of the URL's life. 0 signs each time.
+     * @default 300
+     */
     windowSeconds?: number
     /** Serves from here instead of presigning: a public bucket or a CDN. The object's own headers then hold. */
     publicBaseUrl?: string

@@ -1,4 +1,4 @@
-import { Like, MoreThan, Raw, type Repository } from 'typeorm'
+import { IsNull, Like, MoreThan, Raw, type Repository } from 'typeorm'
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
 import { isS3FileError } from '../../src/core/errors.ts'
 import { isS3File, type S3File } from '../../src/core/s3-file.ts'
@@ -151,8 +151,29 @@ describe.each(databasesOfRun())('a file column on %s', (name) => {
       const forged = { key: '../../secret', name: 'x', size: 1, storage: 'default' }
       const count = await repository.count()
       const saving = repository.save({ file: forged } as unknown as Filed)
-      await expect(saving).rejects.toSatisfy((error) => isS3FileError(error, 'invalid-value'))
+      await expect(saving).rejects.toSatisfy((error) => isS3FileError(error, 'not-a-file'))
       expect(await repository.count()).toBe(count)
+    })
+
+    it("answers a client's JSON that is sent back into the field with 400, and writes nothing", async () => {
+      const loaded = await load(await create(await newFile()))
+      const sentBack = JSON.parse(JSON.stringify(loaded))
+      const withUrl = JSON.parse(JSON.stringify(await withUrls(loaded)))
+      const refused = {
+        code: 'not-a-file',
+        statusCode: 400,
+        message: expect.stringContaining('the JSON of a file'),
+      }
+      for (const body of [sentBack, withUrl]) {
+        await expect(repository.save(body)).rejects.toMatchObject(refused)
+        await expect(repository.save(Object.assign(await load(loaded.id), body))).rejects.toMatchObject(
+          refused,
+        )
+        await expect(repository.insert({ ...body, id: undefined })).rejects.toMatchObject(refused)
+        await expect(repository.update(loaded.id, { file: body.file })).rejects.toMatchObject(refused)
+      }
+      expect(database.takeWrites()).toEqual([])
+      expect((await load(loaded.id)).file?.equals(loaded.file)).toBe(true)
     })
 
     it('rolls back with its transaction', async () => {
@@ -267,10 +288,10 @@ describe.each(databasesOfRun())('a file column on %s', (name) => {
     const repository = database.dataSource.getRepository(InKey)
     const forged = JSON.parse('{"file": "other-tenant/secret.pdf"}')
     expect(() => repository.create(forged as object)).toThrow(/takes an S3File or null/)
-    await expect(repository.save(forged)).rejects.toMatchObject({ code: 'invalid-value' })
+    await expect(repository.save(forged)).rejects.toMatchObject({ code: 'not-a-file' })
     const { id } = await repository.save({ file: await newFile() })
     await expect(repository.save({ id, file: 'other-tenant/secret.pdf' as never })).rejects.toMatchObject({
-      code: 'invalid-value',
+      code: 'not-a-file',
     })
   })
 
@@ -280,6 +301,30 @@ describe.each(databasesOfRun())('a file column on %s', (name) => {
     const after = await newFile('after.txt', 'after')
     await repository.update(id, { file: after })
     expect((await repository.findOneByOrFail({ id })).file?.toRecord()).toEqual(after.toRecord())
+  })
+
+  it('layout columns takes update() with null, which clears every part', async () => {
+    const repository = database.dataSource.getRepository(InColumns)
+    const { id } = await repository.save({ file: await newFile() })
+    const other = await repository.save({ file: await newFile() })
+    await repository.update(id, { file: null })
+    expect((await repository.findOneByOrFail({ id })).file).toBeNull()
+    expect(
+      await repository.countBy({ id, file: { name: IsNull(), size: IsNull(), storage: IsNull() } }),
+    ).toBe(1)
+    expect((await repository.findOneByOrFail({ id: other.id })).file).not.toBeNull()
+  })
+
+  it.each(['a key', 7, true])('layout columns takes no %j in update(), delete() and where', async (value) => {
+    const repository = database.dataSource.getRepository(InColumns)
+    const { id } = await repository.save({ file: await newFile() })
+    const count = await repository.count()
+    const file = value as never
+    await expect(repository.update(id, { file })).rejects.toMatchObject({ code: 'not-a-file' })
+    await expect(repository.delete({ file })).rejects.toMatchObject({ code: 'not-a-file' })
+    await expect(repository.findBy({ file })).rejects.toMatchObject({ code: 'not-a-file' })
+    await repository.delete({ file: null as never }).catch(() => undefined)
+    expect(await repository.count()).toBe(count)
   })
 
   it('layout key answers where with a key, a file or a pattern', async () => {

@@ -208,7 +208,7 @@ describe.each(settings)('on $name', ({ database, hasJournal }) => {
       const row = Object.assign(new Class(), { file })
       await expect(world.manager.save(row as never)).rejects.toMatchObject({
         code: 'invalid-value',
-        message: expect.stringContaining('a Promise: await the upload before you assign its file'),
+        message: expect.stringContaining('a Promise: await the upload, and assign what it resolves to'),
       })
       expect(await world.rows()).toEqual([])
       await (await file).discard()

@@ -740,7 +740,7 @@ export class Play {
       run: () => manager.save(target, entity, options),
       promise: (state, present) =>
         setting.isInvalid
-          ? failures(state, [wanted], ['invalid-value'])
+          ? failures(state, [wanted], ['invalid-value', 'not-a-file'])
           : [
               ...write(state, [wanted], present),
               // A copy is known by the files that it has of the original; without any it is a command.
@@ -950,7 +950,7 @@ export class Play {
         const rows = action.kind === 'updateAll' ? this.#idsOf(state, kind) : [id]
         const writes = rows.map(wanted)
         return setting.isInvalid
-          ? failures(state, [wanted(id)], ['invalid-value'])
+          ? failures(state, [wanted(id)], ['invalid-value', 'not-a-file'])
           : write(state, writes.length === 0 ? [wanted(id)] : writes, present)
       },
       isWrite: true,
@@ -1243,7 +1243,7 @@ async function attempt({ run, text }: Deed): Promise<{ outcome: Outcome; text: s
     if (isLocked(error)) return { outcome: 'locked', text: 'would have to wait' }
     if (isS3FileError(error)) {
       const code = error.code as string
-      if (['file-gone', 'file-changed', 'file-saved', 'invalid-value'].includes(code)) {
+      if (['file-gone', 'file-changed', 'file-saved', 'invalid-value', 'not-a-file'].includes(code)) {
         return { outcome: code as Outcome, text: code }
       }
       throw new Violation(`${text} threw ${code}: ${error.message} (cause: ${error.cause})`)
