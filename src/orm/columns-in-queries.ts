@@ -3,7 +3,7 @@ import type { FileField } from '../core/file-field.js'
 import { recordProperties } from '../core/file-record.js'
 import { isS3File } from '../core/s3-file.js'
 import { fieldOfColumn } from './column-metadata.js'
-import { notAFile } from './file-value.js'
+import { isPlain, notAFile } from './file-value.js'
 
 interface Select {
   selection: string
@@ -35,18 +35,22 @@ export function adaptQueriesOfColumns(): void {
 
   const { createPropertyPath } = every
   every.createPropertyPath = function (metadata, entity, prefix) {
+    const files = filesInColumns(metadata)
+    assertHasProperties(files.get(`${prefix}`), entity)
     if (isS3File(entity)) return partsOf(`${prefix}`)
-    const paths = createPropertyPath.call(this, metadata, entity, prefix)
-    // `null`, or what is no file: TypeORM does not look for parts in it.
-    return paths.flatMap((path) => (filesInColumns(metadata).has(path) ? partsOf(path) : path))
+    // TypeORM looks for no parts in what is no object.
+    return createPropertyPath.call(this, metadata, entity, prefix).flatMap((path) => {
+      const value = (entity as Record<string, unknown>)[prefix ? path.slice(prefix.length + 1) : path]
+      if (value === undefined || !files.has(path)) return path
+      assertHasProperties(files.get(path), value)
+      return value === null ? partsOf(path) : path
+    })
   }
 
   const selecting = SelectQueryBuilder.prototype as unknown as Internals
   const { buildWhere, buildSelect, executeEntitiesAndRawResults } = selecting
   selecting.buildWhere = function (where, metadata, alias, embedPrefix) {
-    const field = filesInColumns(metadata).get(`${embedPrefix}`)
-    // In what is no object TypeORM finds no criteria: it would find every row.
-    if (field !== undefined && typeof where !== 'object') throw notAFile(field, where)
+    assertHasProperties(filesInColumns(metadata).get(`${embedPrefix}`), where)
     const criteria = isS3File(where) ? { key: where.key, storage: where.storage } : where
     return buildWhere.call(this, criteria, metadata, alias, embedPrefix)
   }
@@ -67,6 +71,18 @@ export function adaptQueriesOfColumns(): void {
       expressionMap.selects = selects
     }
   }
+}
+
+/**
+ * TypeORM goes by the properties of what is given for an embedded. Where there are none, as in a text or a Promise, it would
+ * find every row, or write nothing.
+ *
+ * @throws UploadError `not-a-file`; ConfigurationError `invalid-value`.
+ */
+function assertHasProperties(field: FileField | undefined, value: unknown): void {
+  if (field === undefined || value === null) return
+  if (typeof value !== 'object' || (!isPlain(value) && Object.keys(value).length === 0))
+    throw notAFile(field, value)
 }
 
 /** A file of which a part is selected is loaded whole: without its key it is none, and the other parts are not null. */

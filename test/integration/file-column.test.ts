@@ -315,16 +315,30 @@ describe.each(databasesOfRun())('a file column on %s', (name) => {
     expect((await repository.findOneByOrFail({ id: other.id })).file).not.toBeNull()
   })
 
-  it.each(['a key', 7, true])('layout columns takes no %j in update(), delete() and where', async (value) => {
+  it.each([
+    ['a text', 'a key', 'not-a-file'],
+    ['a number', 7, 'not-a-file'],
+    ['a Promise', Promise.resolve(), 'invalid-value'],
+    ['a Date', new Date(), 'invalid-value'],
+  ])('layout columns takes %s neither in update() nor in delete() and where', async (_, value, code) => {
     const repository = database.dataSource.getRepository(InColumns)
     const { id } = await repository.save({ file: await newFile() })
     const count = await repository.count()
     const file = value as never
-    await expect(repository.update(id, { file })).rejects.toMatchObject({ code: 'not-a-file' })
-    await expect(repository.delete({ file })).rejects.toMatchObject({ code: 'not-a-file' })
-    await expect(repository.findBy({ file })).rejects.toMatchObject({ code: 'not-a-file' })
-    await repository.delete({ file: null as never }).catch(() => undefined)
+    await expect(repository.update(id, { file })).rejects.toMatchObject({ code })
+    await expect(repository.delete({ file })).rejects.toMatchObject({ code })
+    await expect(repository.findBy({ file })).rejects.toMatchObject({ code })
     expect(await repository.count()).toBe(count)
+  })
+
+  it.each([
+    ['null', null],
+    ['an operator', IsNull()],
+  ])('layout columns deletes no row that has a file by %s', async (_, file) => {
+    const repository = database.dataSource.getRepository(InColumns)
+    const { id } = await repository.save({ file: await newFile() })
+    await repository.delete({ file: file as never }).catch(() => undefined)
+    expect((await repository.findOneByOrFail({ id })).file?.name).toBe('a.txt')
   })
 
   it('layout key answers where with a key, a file or a pattern', async () => {
