@@ -20,7 +20,7 @@ export type {
 } from './core/events.js'
 export type { FieldOwner, FileLayout, FileProperty, FileRules } from './core/file-field.js'
 export type { FileInspector, InspectedFile, Inspection, InspectionResult } from './core/file-inspector.js'
-export type { FileRecord } from './core/file-record.js'
+export type { FileRecord, S3FileInit } from './core/file-record.js'
 export type {
   DeleteFailure,
   FileStorage,
@@ -40,7 +40,7 @@ export type {
 export type { DiagnoseOptions, Finding, FindingStatus } from './core/finding.js'
 export type { KeyContext, KeyFunction, KeyStrategy } from './core/key-strategy.js'
 export type { ObjectRef } from './core/object-ref.js'
-export { type FileJson, isS3File, S3File, type S3FileInit } from './core/s3-file.js'
+export { type FileJson, isS3File, S3File } from './core/s3-file.js'
 export { configureStorages, getStorage } from './core/storage-registry.js'
 export type { LedgerEntry, UploadLedger } from './core/upload-ledger.js'
 export { type FileWithUrl, type WithUrls, withUrls } from './core/with-urls.js'

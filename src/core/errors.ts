@@ -5,6 +5,7 @@ const statusByCode = {
   'malformed-body': 400,
   'truncated-body': 400,
   'no-file': 400,
+  'not-a-file': 400,
   'unexpected-field': 400,
   'invalid-prefix': 400,
   'file-too-small': 400,

@@ -18,6 +18,13 @@ export interface FileRecord {
   storage: string
 }
 
+/** What it takes to name an object that is already there; the rest of the record may stay unknown. */
+export type S3FileInit = Pick<FileRecord, 'key'> &
+  Partial<Omit<FileRecord, 'key' | 'uploadedAt'>> & { uploadedAt?: Date | string | null }
+
+/** A record with its date read. */
+export type KnownRecord = Omit<FileRecord, 'uploadedAt'> & { uploadedAt: Date | null }
+
 /** The properties of a record in the order in which JSON shows them. */
 export const recordProperties = [
   'key',
@@ -63,4 +70,38 @@ export function parseFileRecord(value: unknown): FileRecord | string {
     uploadedAt,
     storage: given.storage as string,
   }
+}
+
+/**
+ * Reads what an `S3File` is made of.
+ *
+ * @returns the record, or a sentence that says what is wrong with it.
+ */
+export function readInit(init: S3FileInit): KnownRecord | string {
+  const uploadedAt = dateOf(init?.uploadedAt)
+  const record = parseFileRecord(withDefaults(init, uploadedAt))
+  return typeof record === 'string' ? record : { ...record, uploadedAt }
+}
+
+/** What a record must have and an init need not. Goes by name: a file, whose properties are accessors, is one, too. */
+function withDefaults(init: S3FileInit, uploadedAt: Date | null): unknown {
+  if (typeof init?.key !== 'string') return init
+  const { key, size, contentType, etag, checksum } = init
+  return {
+    key,
+    name: init.name ?? key.split('/').at(-1),
+    size,
+    contentType,
+    etag,
+    checksum,
+    uploadedAt: uploadedAt === null ? init.uploadedAt : null, // To read a date takes longer than all else.
+    storage: init.storage ?? 'default',
+  }
+}
+
+/** A date of its own; null for what is none. */
+function dateOf(value: unknown): Date | null {
+  if (typeof value !== 'string' && !(value instanceof Date)) return null
+  const date = new Date(value)
+  return Number.isNaN(date.getTime()) ? null : date
 }

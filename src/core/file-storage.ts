@@ -124,8 +124,8 @@ export interface OpenOptions {
 /** How long a URL lives, and what it answers with. */
 export interface UrlOptions {
   /**
-   * The URL's longest life in seconds, 1 to 604,800 (7 days, the limit of Signature Version 4).
-   * @default the storage's own, such as `urls.expiresInSeconds` of `S3Storage`
+   * The URL's life in seconds, 1 to 604,800 (7 days, the limit of Signature Version 4). It counts from the start of the
+   * window in which the URL is the same. @default the storage's own, such as `urls.expiresInSeconds` of `S3Storage`
    */
   expiresInSeconds?: number
   /**

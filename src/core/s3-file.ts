@@ -1,7 +1,9 @@
 import type { Readable } from 'node:stream'
+import type { InspectOptions } from 'node:util'
 import { ConfigurationError, UploadError } from './errors.js'
 import { publish, publishCleanupFailure } from './events.js'
-import { type FileRecord, parseFileRecord } from './file-record.js'
+import { copyAsItself, showProperties } from './file-copies.js'
+import { type FileRecord, type KnownRecord, readInit, type S3FileInit } from './file-record.js'
 import type { FileStorage, OpenOptions, SignedUrl, UrlOptions } from './file-storage.js'
 import { dispositionOf } from './inline-types.js'
 import { unknownType } from './media-types.js'
@@ -34,10 +36,6 @@ export interface FileJson {
   contentType: string | null
 }
 
-/** What it takes to name an object that is already there; the rest of the record may stay unknown. */
-export type S3FileInit = Pick<FileRecord, 'key'> &
-  Partial<Omit<FileRecord, 'key' | 'uploadedAt'>> & { uploadedAt?: Date | string | null }
-
 interface CachedUrl {
   options: string
   signed: Promise<SignedUrl>
@@ -45,26 +43,17 @@ interface CachedUrl {
   until: number
 }
 
+const inspectCustom = Symbol.for('nodejs.util.inspect.custom')
+
 /**
  * A file as an entity holds it: Django's field file. Immutable; two are equal when they name the same object.
  * It comes from an upload or from the database.
+ *
+ * Its own properties are those that JSON shows. All others are accessors of the class, so that no serializer, spread or
+ * copy of properties says where the file is kept.
  */
 export class S3File {
-  /** The object's whole key in its bucket. */
-  readonly key: string
-  /** The name the file came with. */
-  readonly name: string
-  /** Bytes; null only with `layout: 'key'`, which keeps the key alone. */
-  readonly size: number | null
-  readonly contentType: string | null
-  /** The store's entity tag, without quotes. */
-  readonly etag: string | null
-  /** `algorithm:value` of the whole file, such as `crc32:…` in base64. */
-  readonly checksum: string | null
-  readonly uploadedAt: Date | null
-  /** The name of its storage, as in `configureStorages`. */
-  readonly storage: string
-
+  readonly #record: KnownRecord
   #cachedUrl: CachedUrl | undefined
 
   /**
@@ -73,20 +62,52 @@ export class S3File {
    * @throws ConfigurationError `invalid-value` for what cannot be a file.
    */
   constructor(init: S3FileInit) {
-    const uploadedAt = dateOf(init?.uploadedAt)
-    const record = parseFileRecord(withDefaults(init, uploadedAt))
+    const record = readInit(init)
     if (typeof record === 'string') {
       throw new ConfigurationError('invalid-value', `this cannot be an S3File: ${record}`)
     }
-    this.key = record.key
-    this.name = record.name
-    this.size = record.size
-    this.contentType = record.contentType
-    this.etag = record.etag
-    this.checksum = record.checksum
-    this.uploadedAt = uploadedAt
-    this.storage = record.storage
+    this.#record = record
+    const { name, size, contentType } = record
+    if (!isUnreadable(this)) showProperties(this, { name, size, contentType } satisfies FileJson)
     if (new.target === S3File) Object.freeze(this)
+  }
+
+  /** The object's whole key in its bucket. */
+  get key(): string {
+    return S3File.#recordOf(this).key
+  }
+
+  /** The name the file came with. */
+  get name(): string {
+    return S3File.#recordOf(this).name
+  }
+
+  /** Bytes; null only with `layout: 'key'`, which keeps the key alone. */
+  get size(): number | null {
+    return S3File.#recordOf(this).size
+  }
+
+  get contentType(): string | null {
+    return S3File.#recordOf(this).contentType
+  }
+
+  /** The store's entity tag, without quotes. */
+  get etag(): string | null {
+    return S3File.#recordOf(this).etag
+  }
+
+  /** `algorithm:value` of the whole file, such as `crc32:…` in base64. */
+  get checksum(): string | null {
+    return S3File.#recordOf(this).checksum
+  }
+
+  get uploadedAt(): Date | null {
+    return S3File.#recordOf(this).uploadedAt
+  }
+
+  /** The name of its storage, as in `configureStorages`. */
+  get storage(): string {
+    return S3File.#recordOf(this).storage
   }
 
   get [brand](): true {
@@ -94,8 +115,9 @@ export class S3File {
   }
 
   /**
-   * A presigned URL of the file; the same one until its window ends (`urls.windowSeconds`). It is a download, unless the
-   * file's type is on the storage's list of types to show (`urls.inlineTypes`).
+   * Returns a presigned URL of the file, the same one until its window ends: after `urls.windowSeconds` or half of the
+   * URL's life, whichever is less. It is a download, unless the file's type is on the storage's list of types to show
+   * (`urls.inlineTypes`).
    */
   async url(options?: UrlOptions): Promise<string> {
     return (await this.signedUrl(options)).url
@@ -108,15 +130,16 @@ export class S3File {
    */
   async signedUrl(options: UrlOptions = {}): Promise<SignedUrl> {
     checkOptions('S3File.url', options, urlOptionChecks)
+    const { key, name } = this
     const asked = JSON.stringify(options)
     const cached = this.#cachedUrl
     if (cached?.options === asked && Date.now() < cached.until) return cached.signed
     const storage = this.#storage()
     const contentType = options.contentType ?? this.contentType ?? unknownType
-    const signed = storage.url(this.key, {
+    const signed = storage.url(key, {
       ...options,
       disposition: dispositionOf(contentType, storage.inlineTypes, options.disposition),
-      downloadName: options.downloadName ?? this.name,
+      downloadName: options.downloadName ?? name,
       contentType,
     })
     const entry: CachedUrl = { options: asked, signed, until: Number.POSITIVE_INFINITY }
@@ -203,6 +226,18 @@ export class S3File {
     return { name: this.name, size: this.size, contentType: this.contentType }
   }
 
+  [inspectCustom](
+    _depth: number,
+    options: InspectOptions,
+    inspect: (value: unknown, options: InspectOptions) => string,
+  ) {
+    return `S3File ${inspect(this.toJSON(), options)}`
+  }
+
+  get [Symbol.toStringTag](): string {
+    return 'S3File'
+  }
+
   /** What a row keeps of the file. */
   toRecord(): FileRecord {
     return {
@@ -219,6 +254,14 @@ export class S3File {
 
   #storage(): FileStorage {
     return getStorage(this.storage)
+  }
+
+  static #recordOf(file: S3File): KnownRecord {
+    if (#record in file) return file.#record
+    throw new ConfigurationError(
+      'invalid-value',
+      'this is a copy of an S3File, which does not know its object: a file never changes, so use the file itself',
+    )
   }
 }
 
@@ -247,23 +290,7 @@ function fileSaved({ name, storage, key }: S3File): UploadError {
   )
 }
 
-/** What a record must have and an init need not. */
-function withDefaults(init: S3FileInit, uploadedAt: Date | null): unknown {
-  if (typeof init?.key !== 'string') return init
-  return {
-    ...init,
-    name: init.name ?? init.key.split('/').at(-1),
-    storage: init.storage ?? 'default',
-    uploadedAt: uploadedAt === null ? init.uploadedAt : null, // To read a date takes longer than all else.
-  }
-}
-
-/** A date of its own; null for what is none. */
-function dateOf(value: unknown): Date | null {
-  if (typeof value !== 'string' && !(value instanceof Date)) return null
-  const date = new Date(value)
-  return Number.isNaN(date.getTime()) ? null : date
-}
+copyAsItself(S3File)
 
 /** Whether a file stands for a column that cannot be read, and has `raw` instead of a record. */
 export function isUnreadable(file: object): file is S3File & { raw: unknown } {

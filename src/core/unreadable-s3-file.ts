@@ -1,4 +1,5 @@
 import { FileRecordError } from './errors.js'
+import { copyAsItself, showProperties } from './file-copies.js'
 import { recordProperties } from './file-record.js'
 import { type FileJson, isUnreadable, S3File, unreadableBrand } from './s3-file.js'
 
@@ -7,8 +8,7 @@ import { type FileJson, isUnreadable, S3File, unreadableBrand } from './s3-file.
  * touches it gets the error; saving the entity leaves the column as it is.
  */
 export class UnreadableS3File extends S3File {
-  /** What the driver gave. */
-  readonly raw: unknown
+  readonly #raw: unknown
   readonly #column: string
   readonly #reason: string
   #row = ''
@@ -16,18 +16,21 @@ export class UnreadableS3File extends S3File {
   /** `column` is `Entity.property` as far as it is known, `reason` a sentence such as "its 'key' is missing". */
   constructor(raw: unknown, column: string, reason: string) {
     super({ key: 'unreadable' })
-    this.raw = raw
+    this.#raw = raw
     this.#column = column
     this.#reason = reason
-    for (const property of recordProperties) {
-      Object.defineProperty(this, property, {
-        enumerable: false,
-        get: () => {
-          throw this.error()
-        },
-      })
-    }
+    showProperties(this, { error: this.error })
     Object.freeze(this)
+  }
+
+  /** What the driver gave. */
+  get raw(): unknown {
+    return this.#raw
+  }
+
+  /** As JSON shows it. */
+  get error(): string {
+    return 'invalid-record'
   }
 
   get [unreadableBrand](): true {
@@ -39,7 +42,7 @@ export class UnreadableS3File extends S3File {
     this.#row = row
   }
 
-  error(): FileRecordError {
+  toError(): FileRecordError {
     const row = this.#row === '' ? '' : ` of row ${this.#row}`
     return new FileRecordError(
       'invalid-record',
@@ -56,6 +59,15 @@ export class UnreadableS3File extends S3File {
   }
 
   override toJSON(): FileJson & { error: string } {
-    return { name: '', size: null, contentType: null, error: 'invalid-record' }
+    return { name: '', size: null, contentType: null, error: this.error }
   }
 }
+
+for (const property of recordProperties) {
+  Object.defineProperty(UnreadableS3File.prototype, property, {
+    get(this: UnreadableS3File) {
+      throw this.toError()
+    },
+  })
+}
+copyAsItself(UnreadableS3File)

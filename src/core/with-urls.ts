@@ -1,4 +1,4 @@
-import { ConfigurationError } from './errors.js'
+import { ConfigurationError, isS3FileError } from './errors.js'
 import type { UrlOptions } from './file-storage.js'
 import { type FileJson, isS3File, type S3File } from './s3-file.js'
 
@@ -7,6 +7,8 @@ export interface FileWithUrl extends FileJson {
   url: string | null
   /** ISO 8601; null for a URL that does not end. */
   urlExpiresAt: string | null
+  /** Why there is no URL: `invalid-record` when the row cannot be read, `unknown-storage` when its storage is not configured. */
+  error?: string
 }
 
 /** `T` as JSON has it, with each file replaced. */
@@ -20,11 +22,15 @@ export type WithUrls<T> = T extends S3File
       ? string
       : T extends readonly (infer Item)[]
         ? WithUrls<Item>[]
-        : T extends Promise<unknown> | ((...args: never[]) => unknown)
-          ? never
-          : T extends object
-            ? ItemsWithUrls<T>
-            : T
+        : T extends ReadonlyMap<unknown, infer Item>
+          ? Record<string, WithUrls<Item>>
+          : T extends ReadonlySet<infer Item>
+            ? WithUrls<Item>[]
+            : T extends Promise<unknown> | ((...args: never[]) => unknown)
+              ? never
+              : T extends object
+                ? ItemsWithUrls<T>
+                : T
 
 type ItemsWithUrls<T> = {
   [Property in keyof T as [Exclude<WithUrls<T[Property]>, undefined>] extends [never]
@@ -35,24 +41,24 @@ type ItemsWithUrls<T> = {
 /**
  * A plain copy of an entity, a list, or any structure of them that is ready for `res.json()`: each file becomes
  * `{ name, size, contentType, url, urlExpiresAt }`, at any depth. Accessors of a class, functions and lazy
- * relations are left out; `bigint` becomes text; what has a `toJSON()` is asked.
+ * relations are left out; `bigint` becomes text; a Set becomes a list, a Map an object; what has a `toJSON()` is asked.
  *
- * A file whose row cannot be read has `url: null` and an `error`, so one bad row does not fail a list.
+ * A file whose row cannot be read, or whose storage is not configured, has `url: null` and an `error`, so one bad row does
+ * not fail a list.
  *
  * @throws ConfigurationError `invalid-value` for a structure that contains itself.
  */
 export async function withUrls<T>(value: T, options?: UrlOptions): Promise<WithUrls<T>> {
-  const pending: Promise<void>[] = []
-  const onFile = (file: S3File, place: FileWithUrl) => {
-    pending.push(fillIn(file, place, options))
-  }
-  const copy = copyOf(value, [], { onFile, copies: new Map() })
-  await Promise.all(pending)
+  const places = new Map<FileWithUrl, S3File>()
+  const copy = copyOf(value, [], { places, copies: new Map() })
+  // Only now, when nothing above can throw any more: nobody would wait for what was begun.
+  await Promise.all([...places].map(([place, file]) => fillIn(file, place, options)))
   return copy as WithUrls<T>
 }
 
 interface Copying {
-  onFile: (file: S3File, place: FileWithUrl) => void
+  /** Where the URLs belong. */
+  places: Map<FileWithUrl, S3File>
   /** Of what was met before: a structure may hold the same thing in many places. */
   copies: Map<object, unknown>
 }
@@ -72,7 +78,7 @@ function copyOf(value: unknown, ancestors: object[], copying: Copying): unknown 
 function copyOfObject(value: object, ancestors: object[], copying: Copying): unknown {
   if (isS3File(value)) {
     const place = { ...value.toJSON(), url: null, urlExpiresAt: null }
-    copying.onFile(value, place)
+    copying.places.set(place, value)
     return place
   }
   if ('toJSON' in value && typeof value.toJSON === 'function') {
@@ -87,9 +93,13 @@ function copyOfObject(value: object, ancestors: object[], copying: Copying): unk
 }
 
 function copyOfItems(value: object, path: object[], copying: Copying): unknown {
-  if (Array.isArray(value)) return value.map((item) => copyOf(item, path, copying))
+  if (Array.isArray(value) || value instanceof Set) {
+    return [...value].map((item) => copyOf(item, path, copying))
+  }
   const copy: Record<string, unknown> = {}
-  for (const [name, item] of Object.entries(value)) {
+  const entries = value instanceof Map ? value : Object.entries(value)
+  for (const [key, item] of entries) {
+    const name = String(key)
     // TypeORM keeps lazy relations in such properties, and nobody else should.
     if (/^__.*__$/.test(name)) continue
     const itemCopy = copyOf(item, path, copying)
@@ -99,8 +109,13 @@ function copyOfItems(value: object, path: object[], copying: Copying): unknown {
 }
 
 async function fillIn(file: S3File, place: FileWithUrl, options: UrlOptions | undefined): Promise<void> {
-  if ('error' in place) return
-  const { url, expiresAt } = await file.signedUrl(options)
-  place.url = url
-  place.urlExpiresAt = expiresAt?.toISOString() ?? null
+  if (place.error !== undefined) return
+  try {
+    const { url, expiresAt } = await file.signedUrl(options)
+    place.url = url
+    place.urlExpiresAt = expiresAt?.toISOString() ?? null
+  } catch (error) {
+    if (!isS3FileError(error, 'unknown-storage')) throw error
+    place.error = error.code
+  }
 }

@@ -3,17 +3,14 @@ import { ColumnMetadata } from 'typeorm/metadata/ColumnMetadata.js'
 import type { EmbeddedMetadata } from 'typeorm/metadata/EmbeddedMetadata.js'
 import { isS3FileError } from '../core/errors.js'
 import { type FileField, fieldOfTransformer } from '../core/file-field.js'
-import { recordProperties } from '../core/file-record.js'
-import { isS3File, isUnreadable, S3File, type S3FileInit } from '../core/s3-file.js'
+import { recordProperties, type S3FileInit } from '../core/file-record.js'
+import { isS3File, isUnreadable, S3File } from '../core/s3-file.js'
 import { sharedState } from '../core/shared-state.js'
 import { UnreadableS3File } from '../core/unreadable-s3-file.js'
 import { assertFits, notAFile } from './file-value.js'
 
 /** The embedded classes behind `layout: 'columns'`, one for each field. */
 const fieldOfClass = sharedState('columns', () => new WeakMap<object, FileField>())
-
-/** Parts of a file that were not selected: unknown, not null. */
-const unread = new WeakMap<object, ReadonlySet<string>>()
 
 type Holder = Record<string, unknown>
 
@@ -137,8 +134,8 @@ function readPart(
 ): unknown {
   const value = holder?.[property]
   if (value === undefined || value === null) return value
+  if (typeof value !== 'object') throw notAFile(field, value)
   if (isUnreadable(value)) return (value.raw as Holder)[name]
-  if (unread.get(value)?.has(name)) return undefined
   const part = (value as Holder)[name]
   if (part instanceof Part) return part.value
   // Criteria such as `delete({ file: { key } })` are plain objects; what is to be stored is not.
@@ -182,9 +179,7 @@ function recordOf(holder: Holder, property: string): Record<string, unknown> {
 function isLastRead(record: Record<string, unknown>): boolean {
   const file = lastRead
   if (file === undefined || file.key !== record.key) return false
-  return recordProperties.every((part) =>
-    part in record ? file[part] === record[part] : unread.get(file)?.has(part) === true,
-  )
+  return recordProperties.every((part) => file[part] === record[part])
 }
 
 function fileOf(record: Record<string, unknown>, field: FileField): S3File | null {
@@ -193,11 +188,7 @@ function fileOf(record: Record<string, unknown>, field: FileField): S3File | nul
   try {
     const { storage = null } = record
     const init = storage === null ? { ...record, storage: field.rules.storage ?? 'default' } : record
-    const file = new S3File(init as unknown as S3FileInit)
-    if (Object.keys(record).length < recordProperties.length) {
-      unread.set(file, new Set(recordProperties.filter((part) => !(part in record))))
-    }
-    return file
+    return new S3File(init as unknown as S3FileInit)
   } catch (error) {
     const reason = isS3FileError(error) ? error.message : String(error)
     return new UnreadableS3File({ ...record }, field.label, reason)

@@ -3,6 +3,7 @@ import type { FileField } from '../core/file-field.js'
 import type { FileRecord } from '../core/file-record.js'
 import { maxKeyBytes } from '../core/object-key.js'
 import { adaptColumnMetadata, markColumnsClass } from './column-metadata.js'
+import { adaptQueriesOfColumns } from './columns-in-queries.js'
 
 /** The columns, by record property. The key comes last: by then the rest of the row's record is known. */
 const columnOptions: Record<keyof FileRecord, ColumnOptions> = {
@@ -46,6 +47,7 @@ export function defineColumns(
   })
   markColumnsClass(FileColumns, field)
   adaptColumnMetadata()
+  adaptQueriesOfColumns()
 }
 
 /** Drivers give a bigint as text. */

@@ -3,7 +3,7 @@ import type { ColumnMetadata } from 'typeorm/metadata/ColumnMetadata.js'
 import { type FileField, fieldOfTransformer } from '../core/file-field.js'
 import { isS3File, isUnreadable, type S3File } from '../core/s3-file.js'
 import { fieldOfColumn } from './column-metadata.js'
-import { assertFile, notAFile } from './file-value.js'
+import { assertFile, assertFiles } from './file-value.js'
 
 /** A file property of an entity, as TypeORM's metadata has it. */
 export interface FileColumn {
@@ -104,12 +104,12 @@ export function setFile({ path }: FileColumn, entity: object, value: unknown): v
 /**
  * Refuses what is no file before TypeORM makes NULL of it, or writes it as it is.
  *
- * @throws ConfigurationError `invalid-value`.
+ * @throws UploadError `not-a-file`; ConfigurationError `invalid-value`.
  */
 export function assertFileValue({ field }: FileColumn, value: unknown): void {
   if (value === undefined || value === null) return
-  if (field.isMultiple && !Array.isArray(value)) throw notAFile(field, value)
-  for (const file of field.isMultiple ? (value as unknown[]) : [value]) assertFile(field, file)
+  if (field.isMultiple) assertFiles(field, value)
+  else assertFile(field, value)
 }
 
 function fileColumnOf(column: ColumnMetadata): FileColumn | undefined {

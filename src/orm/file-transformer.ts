@@ -3,7 +3,7 @@ import { isS3FileError } from '../core/errors.js'
 import { type FileField, fieldOfTransformer } from '../core/file-field.js'
 import { isS3File, isUnreadable, S3File } from '../core/s3-file.js'
 import { UnreadableS3File } from '../core/unreadable-s3-file.js'
-import { assertFile, assertFits, notAFile } from './file-value.js'
+import { assertFile, assertFiles, assertFits } from './file-value.js'
 
 /**
  * Between a column of one value and `S3File`. It carries its field, which is how an EntitySchema's columns, which
@@ -83,8 +83,8 @@ export class JsonFilesTransformer implements ValueTransformer {
 
   to(value: unknown): unknown {
     if (value === undefined || value === null) return value
-    if (!Array.isArray(value)) throw notAFile(this[fieldOfTransformer], value)
-    const records = value.map((file) => this.#one.to(file ?? 'no file'))
+    assertFiles(this[fieldOfTransformer], value)
+    const records = value.map((file) => this.#one.to(file))
     return this.#isText ? JSON.stringify(records) : records
   }
 

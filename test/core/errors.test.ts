@@ -14,6 +14,7 @@ const statusByCode: Record<S3FileErrorCode, number> = {
   'malformed-body': 400,
   'truncated-body': 400,
   'no-file': 400,
+  'not-a-file': 400,
   'unexpected-field': 400,
   'invalid-prefix': 400,
   'file-too-small': 400,

@@ -39,8 +39,8 @@ describe('a file whose row cannot be read', () => {
   it('names its row once that is known', () => {
     const file = unreadable()
     file.locate('{"id":7}')
-    expect(file.error().message).toContain('Document.file of row {"id":7} holds')
-    expect(file.error().context).toEqual({ column: 'Document.file', row: '{"id":7}' })
+    expect(file.toError().message).toContain('Document.file of row {"id":7} holds')
+    expect(file.toError().context).toEqual({ column: 'Document.file', row: '{"id":7}' })
   })
 
   it('is a file like the others to all that only looks', () => {

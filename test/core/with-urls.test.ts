@@ -177,6 +177,76 @@ describe('withUrls', () => {
     ])
   })
 
+  it('shows a file whose storage is not configured without a URL, and the others with theirs', async () => {
+    const stray = new S3File({ key: 'b', name: 'b.pdf', storage: 'archive' })
+    expect(await withUrls([{ file: file('a') }, { file: stray }, { file: file('c') }])).toEqual([
+      { file: shown('a') },
+      {
+        file: {
+          name: 'b.pdf',
+          size: null,
+          contentType: null,
+          url: null,
+          urlExpiresAt: null,
+          error: 'unknown-storage',
+        },
+      },
+      { file: shown('c') },
+    ])
+  })
+
+  it('replaces the files in a Map, by its keys, and in a Set', async () => {
+    const byName = new Map<string | number, unknown>([
+      ['cover', { file: file('a') }],
+      [7, file('b')],
+      ['__proto__', { isAdmin: true }],
+    ])
+    const copy = await withUrls({ byName, all: new Set([file('a'), file('c')]) })
+    expect(copy).toEqual({
+      byName: { cover: { file: shown('a') }, 7: shown('b') },
+      all: [shown('a'), shown('c')],
+    })
+  })
+
+  it('finds out about a structure that contains itself through a Map or a Set', async () => {
+    const set = new Set<unknown>()
+    set.add(new Map([['set', set]]))
+    await expect(withUrls(set)).rejects.toMatchObject({ code: 'invalid-value' })
+  })
+
+  it.each<[string, () => object]>([
+    [
+      'a structure that contains itself',
+      () => {
+        const cyclic: { file: S3File; self?: unknown } = { file: file('failing') }
+        cyclic.self = cyclic
+        return cyclic
+      },
+    ],
+    [
+      'a toJSON() that throws',
+      () => ({
+        file: file('failing'),
+        price: {
+          toJSON() {
+            throw new Error('no price')
+          },
+        },
+      }),
+    ],
+  ])('leaves no rejection unhandled after %s', async (_name, structure) => {
+    const unhandled: unknown[] = []
+    const remember = (reason: unknown) => unhandled.push(reason)
+    process.on('unhandledRejection', remember)
+    try {
+      await expect(withUrls(structure())).rejects.toThrow()
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      expect(unhandled).toEqual([])
+    } finally {
+      process.off('unhandledRejection', remember)
+    }
+  })
+
   it('fails when a URL cannot be made', async () => {
     await expect(withUrls([file('a'), file('failing')])).rejects.toMatchObject({
       code: 'storage-unreachable',

@@ -1,4 +1,4 @@
-import { Like, MoreThan, Raw, type Repository } from 'typeorm'
+import { IsNull, Like, MoreThan, Raw, type Repository } from 'typeorm'
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
 import { isS3FileError } from '../../src/core/errors.ts'
 import { isS3File, type S3File } from '../../src/core/s3-file.ts'
@@ -151,8 +151,29 @@ describe.each(databasesOfRun())('a file column on %s', (name) => {
       const forged = { key: '../../secret', name: 'x', size: 1, storage: 'default' }
       const count = await repository.count()
       const saving = repository.save({ file: forged } as unknown as Filed)
-      await expect(saving).rejects.toSatisfy((error) => isS3FileError(error, 'invalid-value'))
+      await expect(saving).rejects.toSatisfy((error) => isS3FileError(error, 'not-a-file'))
       expect(await repository.count()).toBe(count)
+    })
+
+    it("answers a client's JSON that is sent back into the field with 400, and writes nothing", async () => {
+      const loaded = await load(await create(await newFile()))
+      const sentBack = JSON.parse(JSON.stringify(loaded))
+      const withUrl = JSON.parse(JSON.stringify(await withUrls(loaded)))
+      const refused = {
+        code: 'not-a-file',
+        statusCode: 400,
+        message: expect.stringContaining('the JSON of a file'),
+      }
+      for (const body of [sentBack, withUrl]) {
+        await expect(repository.save(body)).rejects.toMatchObject(refused)
+        await expect(repository.save(Object.assign(await load(loaded.id), body))).rejects.toMatchObject(
+          refused,
+        )
+        await expect(repository.insert({ ...body, id: undefined })).rejects.toMatchObject(refused)
+        await expect(repository.update(loaded.id, { file: body.file })).rejects.toMatchObject(refused)
+      }
+      expect(database.takeWrites()).toEqual([])
+      expect((await load(loaded.id)).file?.equals(loaded.file)).toBe(true)
     })
 
     it('rolls back with its transaction', async () => {
@@ -188,25 +209,89 @@ describe.each(databasesOfRun())('a file column on %s', (name) => {
     expect(ordered.map(({ file }) => file?.size)).toEqual([500, 1])
   })
 
-  it('layout columns leaves alone what a partial select has not read', async () => {
+  it.each([{ key: true }, { name: true }, { size: true, contentType: true }, true])(
+    'layout columns loads the whole file when select names it by %j',
+    async (parts) => {
+      const repository = database.dataSource.getRepository(InColumns)
+      const file = await newFile('whole.txt')
+      const { id } = await repository.save({ file, title: 'a' })
+      const select = { id: true, file: parts as true }
+      const partial = await repository.findOneOrFail({ where: { id }, select })
+      expect(partial.title).toBeUndefined()
+      expect(partial.file?.toRecord()).toEqual(file.toRecord())
+      partial.title = 'changed'
+      await repository.save(partial)
+      expect((await repository.findOneByOrFail({ id })).file?.toRecord()).toEqual(file.toRecord())
+    },
+  )
+
+  it('layout columns loads no file, and counts every row, when select names one that is not there', async () => {
     const repository = database.dataSource.getRepository(InColumns)
-    const file = await newFile('whole.txt')
-    const { id } = await repository.save({ file })
-    const select = { id: true, title: true, file: { key: true } } as const
-    const partial = await repository.findOneOrFail({ where: { id }, select })
-    partial.title = 'changed'
-    await repository.save(partial)
-    expect((await repository.findOneByOrFail({ id })).file?.toRecord()).toEqual(file.toRecord())
+    await repository.clear()
+    const { id } = await repository.save({ file: null })
+    await repository.save({ file: await newFile() })
+    const [rows, count] = await repository.findAndCount({ select: { id: true, file: true } })
+    expect(count).toBe(2)
+    expect(rows.find((row) => row.id === id)?.file).toBeNull()
+  })
+
+  it.each([
+    [['row.id', 'row.file']],
+    [['row.id', 'row.file.name']],
+    [['row.id', 'row.file.key', 'row.file.size']],
+  ])('layout columns loads the whole file when a query builder selects %j', async (selection) => {
+    const repository = database.dataSource.getRepository(InColumns)
+    const file = await newFile('built.txt')
+    const { id } = await repository.save({ file, title: 'a' })
+    const query = repository.createQueryBuilder('row').select(selection).where({ id })
+    const found = await query.getOneOrFail()
+    expect(found.file?.toRecord()).toEqual(file.toRecord())
+    expect(found.title).toBeUndefined()
+  })
+
+  it('layout columns loads the whole file of a relation, also a page of them', async () => {
+    const folders = database.dataSource.getRepository(Folder)
+    const file = await newFile('leaf.txt')
+    await folders.save(Object.assign(new Folder(), { id: 7, leaves: [Object.assign(new Leaf(), { file })] }))
+    for (const relationLoadStrategy of ['join', 'query'] as const) {
+      const [folder] = await folders.find({
+        where: { id: 7 },
+        relations: { leaves: true },
+        select: { id: true, leaves: { id: true, file: { name: true } } },
+        take: 1,
+        relationLoadStrategy,
+      })
+      expect(folder?.leaves[0]?.file?.toRecord()).toEqual(file.toRecord())
+    }
+  })
+
+  it('layout columns gives raw results what a query selects, and no more', async () => {
+    const repository = database.dataSource.getRepository(InColumns)
+    await repository.clear()
+    await repository.save([{ file: await newFile('x.txt') }, { file: await newFile('x.txt') }])
+    const query = repository
+      .createQueryBuilder('row')
+      .select('row.file.name', 'name')
+      .groupBy('row.file.name')
+    expect(await query.getRawMany()).toEqual([{ name: 'x.txt' }])
+  })
+
+  it('layout columns answers where with a file: the rows that have this object', async () => {
+    const repository = database.dataSource.getRepository(InColumns)
+    const [wanted, other] = [await newFile('same.txt'), await newFile('same.txt')]
+    await repository.save([{ file: wanted }, { file: other }])
+    const found = await repository.find({ where: { file: wanted } })
+    expect(found.map(({ file }) => file?.key)).toEqual([wanted.key])
   })
 
   it("layout key takes no key from a client's JSON", async () => {
     const repository = database.dataSource.getRepository(InKey)
     const forged = JSON.parse('{"file": "other-tenant/secret.pdf"}')
     expect(() => repository.create(forged as object)).toThrow(/takes an S3File or null/)
-    await expect(repository.save(forged)).rejects.toMatchObject({ code: 'invalid-value' })
+    await expect(repository.save(forged)).rejects.toMatchObject({ code: 'not-a-file' })
     const { id } = await repository.save({ file: await newFile() })
     await expect(repository.save({ id, file: 'other-tenant/secret.pdf' as never })).rejects.toMatchObject({
-      code: 'invalid-value',
+      code: 'not-a-file',
     })
   })
 
@@ -216,6 +301,44 @@ describe.each(databasesOfRun())('a file column on %s', (name) => {
     const after = await newFile('after.txt', 'after')
     await repository.update(id, { file: after })
     expect((await repository.findOneByOrFail({ id })).file?.toRecord()).toEqual(after.toRecord())
+  })
+
+  it('layout columns takes update() with null, which clears every part', async () => {
+    const repository = database.dataSource.getRepository(InColumns)
+    const { id } = await repository.save({ file: await newFile() })
+    const other = await repository.save({ file: await newFile() })
+    await repository.update(id, { file: null })
+    expect((await repository.findOneByOrFail({ id })).file).toBeNull()
+    expect(
+      await repository.countBy({ id, file: { name: IsNull(), size: IsNull(), storage: IsNull() } }),
+    ).toBe(1)
+    expect((await repository.findOneByOrFail({ id: other.id })).file).not.toBeNull()
+  })
+
+  it.each([
+    ['a text', 'a key', 'not-a-file'],
+    ['a number', 7, 'not-a-file'],
+    ['a Promise', Promise.resolve(), 'invalid-value'],
+    ['a Date', new Date(), 'invalid-value'],
+  ])('layout columns takes %s neither in update() nor in delete() and where', async (_, value, code) => {
+    const repository = database.dataSource.getRepository(InColumns)
+    const { id } = await repository.save({ file: await newFile() })
+    const count = await repository.count()
+    const file = value as never
+    await expect(repository.update(id, { file })).rejects.toMatchObject({ code })
+    await expect(repository.delete({ file })).rejects.toMatchObject({ code })
+    await expect(repository.findBy({ file })).rejects.toMatchObject({ code })
+    expect(await repository.count()).toBe(count)
+  })
+
+  it.each([
+    ['null', null],
+    ['an operator', IsNull()],
+  ])('layout columns deletes no row that has a file by %s', async (_, file) => {
+    const repository = database.dataSource.getRepository(InColumns)
+    const { id } = await repository.save({ file: await newFile() })
+    await repository.delete({ file: file as never }).catch(() => undefined)
+    expect((await repository.findOneByOrFail({ id })).file?.name).toBe('a.txt')
   })
 
   it('layout key answers where with a key, a file or a pattern', async () => {

@@ -232,7 +232,7 @@ describe.each(settings)('on $name', ({ database, hasJournal }) => {
         }
         await expect(ways[way]()).rejects.toMatchObject({
           code: 'invalid-value',
-          message: expect.stringContaining('a Promise: await the upload before you assign its file'),
+          message: expect.stringContaining('a Promise: await the upload, and assign what it resolves to'),
         })
         expect(await world.rows()).toEqual(before)
         await (await file).discard()

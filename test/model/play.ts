@@ -762,7 +762,7 @@ export class Play {
       promise: (state, present) =>
         setting.isInvalid
           ? // Another session may have changed the row that is looked at before.
-            failures(state, [wanted], isMet ? ['invalid-value', 'file-changed'] : ['invalid-value'])
+            failures(state, [wanted], isMet ? [...misuse, 'file-changed'] : misuse)
           : [
               ...write(state, [wanted], present),
               // A copy is known by the files that it has of the original; without any it is a command.
@@ -974,7 +974,7 @@ export class Play {
         const rows = action.kind === 'updateAll' ? this.#idsOf(state, kind) : [id]
         const writes = rows.map(wanted)
         return setting.isInvalid
-          ? failures(state, [wanted(id)], ['invalid-value'])
+          ? failures(state, [wanted(id)], misuse)
           : write(state, writes.length === 0 ? [wanted(id)] : writes, present)
       },
       isWrite: true,
@@ -1255,6 +1255,9 @@ export class Play {
   }
 }
 
+/** How a value that is no file of this DataSource is refused. */
+const misuse: Outcome[] = ['invalid-value', 'not-a-file']
+
 /** A step that finds locks of another one that is under way. */
 function mayWait(deed: Deed): Deed {
   const { promise, offered = [] } = deed
@@ -1274,7 +1277,7 @@ async function attempt({ run, text }: Deed): Promise<{ outcome: Outcome; text: s
     if (isLocked(error)) return { outcome: 'locked', text: 'would have to wait' }
     if (isS3FileError(error)) {
       const code = error.code as string
-      if (['file-gone', 'file-changed', 'file-saved', 'invalid-value'].includes(code)) {
+      if (['file-gone', 'file-changed', 'file-saved', 'invalid-value', 'not-a-file'].includes(code)) {
         return { outcome: code as Outcome, text: code }
       }
       throw new Violation(`${text} threw ${code}: ${error.message} (cause: ${error.cause})`)

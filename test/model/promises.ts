@@ -21,6 +21,7 @@ export type Outcome =
   | 'file-changed'
   | 'file-saved'
   | 'invalid-value'
+  | 'not-a-file'
   | 'database'
   | 'locked'
 

@@ -161,20 +161,6 @@ describe.each<[string, S3FileFieldOptions, unknown, object]>([
   it.each([null, undefined, ''])('reads %j as no file', (empty) => {
     expect(transformer.from(empty)).toBeNull()
   })
-
-  it.each([
-    ['a plain object', file.toRecord(), "a plain object, such as a client's JSON"],
-    ['a Promise', Promise.resolve(file), 'a Promise: await the upload'],
-    ['bytes', Buffer.from('a'), 'bytes: upload them with uploadFromStream()'],
-    ['a number', 7, '7'],
-  ])('refuses %s, and says what came', (_, value, told) => {
-    expect(() => transformer.to(value)).toThrow(
-      expect.objectContaining({
-        code: 'invalid-value',
-        message: expect.stringContaining(`Entity.file takes an S3File or null, not ${told}`),
-      }),
-    )
-  })
 })
 
 describe('a column that holds no file record', () => {

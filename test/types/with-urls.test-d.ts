@@ -49,6 +49,12 @@ export async function takesListsAndWhatMayBeMissing(): Promise<void> {
     .toEqualTypeOf<number>()
 }
 
+export async function takesMapsAndSets(): Promise<void> {
+  const byName = new Map<string, Document>()
+  expectTypeOf((await withUrls(byName)).a?.file).toEqualTypeOf<FileWithUrl | undefined>()
+  expectTypeOf(await withUrls(new Set<S3File>())).toEqualTypeOf<FileWithUrl[]>()
+}
+
 export async function knowsWhatIsLeftOut(): Promise<void> {
   const copy = await withUrls(document)
   // @ts-expect-error Functions are left out.
