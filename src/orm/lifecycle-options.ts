@@ -1,15 +1,18 @@
 import type { DataSource } from 'typeorm'
 import type { ObjectRef } from '../core/object-ref.js'
-import { option } from '../core/options.js'
+import { type OptionCheck, option } from '../core/options.js'
 
 /** What `S3FileSubscriber.with()` takes. */
 export interface LifecycleOptions {
   /**
-   * How long the object of a file that a row let go stays, so that a restored backup of the database still finds its
-   * files; 0 to 315,360,000. Needs `FileJournalEntry` and a `FileJanitor` when it is more than 0. @default 0
+   * Seconds for which a released object is kept, so that a restored backup of the database still finds its files; 0 to
+   * 315,360,000. Needs `FileJournalEntry` and a `FileJanitor` when it is more than 0. @default 0
    */
   deleteAfterSeconds?: number
-  /** How long an upload may wait for its row, with `FileJournalEntry`; 60 to 315,360,000. @default 86_400 (a day) */
+  /**
+   * Seconds that an upload may wait for its `save()`, with `FileJournalEntry`; 60 to 315,360,000.
+   * @default 86_400 (a day)
+   */
   keepUnsavedSeconds?: number
   /**
    * What becomes of an upload whose transaction is rolled back: `keep` leaves it for another try of the transaction,
@@ -29,7 +32,7 @@ export interface LifecycleOptions {
 /** Ten years: what is longer is a mistake in the unit, and beyond what a date can hold sooner or later. */
 const maxSeconds = 315_360_000
 
-export const lifecycleChecks = {
+export const lifecycleChecks: Record<keyof LifecycleOptions, OptionCheck> = {
   deleteAfterSeconds: option.integer(0, maxSeconds),
   keepUnsavedSeconds: option.integer(60, maxSeconds),
   onRollback: option.oneOf('delete', 'keep'),

@@ -5,13 +5,15 @@ import { isS3FileError } from '../core/errors.js'
 import type { FileStorage } from '../core/file-storage.js'
 import { checkOptions, option } from '../core/options.js'
 
-/** What `lintStorage()` may do besides. */
+/** The options of `lintStorage()`. */
 export interface StorageLintOptions {
-  /** Bytes of the larger of the files it stores; take one that needs several parts. @default 1_000_000 */
+  /** Size of the largest file it stores in bytes, 1 or more; take one that needs several parts. @default 1_000_000 */
   largeFileBytes?: number
   /** Fetches what `url()` gives and compares the bytes, where the URLs can be fetched. */
   fetch?: (url: string) => Promise<Uint8Array>
 }
+
+export const lintDefaults = { largeFileBytes: 1_000_000 }
 
 interface Bench {
   storage: FileStorage
@@ -37,7 +39,7 @@ const rules: Record<string, (bench: Bench) => Promise<void>> = {
     assert.equal((await read(storage, key('empty'))).length, 0)
   },
   'put stores a large file from chunks of odd sizes': async ({ storage, key, options }) => {
-    const bytes = randomBytes(options.largeFileBytes ?? 1_000_000)
+    const bytes = randomBytes(options.largeFileBytes ?? lintDefaults.largeFileBytes)
     let confirmed = 0
     const stored = await storage.put(key('large'), oddChunks(bytes), {
       onStored: (count) => (confirmed = count),
@@ -53,7 +55,7 @@ const rules: Record<string, (bench: Bench) => Promise<void>> = {
   },
   'put stores nothing when its body fails': async ({ storage, key, options }) => {
     const failure = new Error('the source failed')
-    const body = oddChunks(randomBytes(options.largeFileBytes ?? 1_000_000), failure)
+    const body = oddChunks(randomBytes(options.largeFileBytes ?? lintDefaults.largeFileBytes), failure)
     await assert.rejects(
       storage.put(key('failing'), body),
       (error) => error === failure,

@@ -20,10 +20,11 @@ import { checkOptions, option } from '../core/options.js'
 import { urlOptionChecks } from '../core/s3-file.js'
 import { encodeCrc32 } from './crc32.js'
 
-/** What a `MemoryStorage` is made of. */
+/** The options of a `MemoryStorage`. */
 export interface MemoryStorageOptions {
-  /** What each key written here starts with. @default '' */
+  /** The start of each key that is written here, up to 256 bytes; a missing closing slash is added. @default '' */
   keyPrefix?: string
+  /** Headers, tags and storage class that it keeps with each object, or a function that returns them. */
   objectParams?: ObjectParamsOption
 }
 

@@ -8,7 +8,6 @@ import {
   type S3Client,
   type S3ClientConfig,
 } from '@aws-sdk/client-s3'
-import { MiB } from '../core/bytes.js'
 import { ConfigurationError, isS3FileError, StorageError } from '../core/errors.js'
 import type {
   DeleteFailure,
@@ -24,7 +23,7 @@ import type {
   UrlOptions,
 } from '../core/file-storage.js'
 import type { DiagnoseOptions, Finding } from '../core/finding.js'
-import { defaultInlineTypes, inlineTypesProblem } from '../core/inline-types.js'
+import { inlineTypesProblem } from '../core/inline-types.js'
 import { normalizePrefix } from '../core/object-key.js'
 import { checkObjectParams } from '../core/object-params.js'
 import { checkOptions, option } from '../core/options.js'
@@ -37,11 +36,13 @@ import { deleteObjects } from './s3-delete-objects.js'
 import { diagnoseS3 } from './s3-doctor.js'
 import { abortUpload, listUploads } from './s3-multipart-uploads.js'
 import { wholeChecksum } from './s3-object.js'
+import { s3StorageDefaults } from './s3-storage-defaults.js'
 import { S3Upload, type S3UploadSettings } from './s3-upload.js'
 import { S3UrlSigner, type SignFunction } from './s3-url-signer.js'
 
 /** What an `S3Storage` is made of. */
 export interface S3StorageOptions {
+  /** The bucket's name. */
   bucket: string
   /** A client that the application has already; otherwise one is made of `clientConfig`. */
   client?: S3Client
@@ -80,9 +81,12 @@ export interface S3StorageOptions {
   /** What the store keeps with each object, or a function that says it. */
   objectParams?: ObjectParamsOption
   urls?: {
-    /** The longest life of a URL, 1 to 604,800. @default 900 */
+    /** The life of a URL unless the call says otherwise, 1 to 604,800. @default 900 */
     expiresInSeconds?: number
-    /** For how long the same file has the same URL; 0 signs anew each time. @default 300 */
+    /**
+     * The time for which a file keeps its URL, 0 to 604,800 and at most half of the URL's life; with 0 each call signs
+     * another one. @default 300
+     */
     windowSeconds?: number
     /** Serves from here instead of presigning: a public bucket or a CDN. The object's own headers then hold. */
     publicBaseUrl?: string
@@ -147,22 +151,22 @@ export class S3Storage implements FileStorage {
       checkObjectParams('S3Storage objectParams', options.objectParams)
     }
     if (options.objectParams !== undefined) this.objectParams = options.objectParams
-    this.inlineTypes = urls.inlineTypes ?? defaultInlineTypes
+    this.inlineTypes = urls.inlineTypes ?? s3StorageDefaults.urls.inlineTypes
     this.#settings = {
-      partSizeBytes: options.partSizeBytes ?? 8 * MiB,
-      maxConcurrentParts: options.maxConcurrentParts ?? 4,
-      equalParts: options.equalParts ?? false,
-      checksum: options.checksum ?? 'crc32',
+      partSizeBytes: options.partSizeBytes ?? s3StorageDefaults.partSizeBytes,
+      maxConcurrentParts: options.maxConcurrentParts ?? s3StorageDefaults.maxConcurrentParts,
+      equalParts: options.equalParts ?? s3StorageDefaults.equalParts,
+      checksum: options.checksum ?? s3StorageDefaults.checksum,
     }
     const client = options.client ?? createClient(options.clientConfig, options.checksum)
     this.#bucket = new S3Bucket(client, options.bucket, {
-      requestTimeoutSeconds: options.requestTimeoutSeconds ?? 300,
-      unsignedPayload: options.unsignedPayload ?? 'tls',
+      requestTimeoutSeconds: options.requestTimeoutSeconds ?? s3StorageDefaults.requestTimeoutSeconds,
+      unsignedPayload: options.unsignedPayload ?? s3StorageDefaults.unsignedPayload,
       ownsClient: options.client === undefined,
     })
     this.#signer = new S3UrlSigner(client, options.bucket, {
-      expiresInSeconds: urls.expiresInSeconds ?? 900,
-      windowSeconds: urls.windowSeconds ?? 300,
+      expiresInSeconds: urls.expiresInSeconds ?? s3StorageDefaults.urls.expiresInSeconds,
+      windowSeconds: urls.windowSeconds ?? s3StorageDefaults.urls.windowSeconds,
       publicBaseUrl: urls.publicBaseUrl,
       sign: urls.sign,
     })

@@ -1,30 +1,34 @@
 import { UploadError } from '../core/errors.js'
-import { checkOptions, option } from '../core/options.js'
+import { checkOptions, type OptionCheck, option } from '../core/options.js'
 import { sharedState } from '../core/shared-state.js'
 
 /** How many requests of this process upload at once, and how many wait for one of them to end. */
 export interface UploadLimits {
-  /** Requests that upload at once, of `uploadFromRequest` and `uploadFormFromRequest` together. @default 1000 */
+  /** Requests that upload at once, of both verbs together; at least 1. @default 1000 */
   concurrent?: number
   /** Requests that wait, their bodies unread; the next one is refused. @default 1000 */
   queued?: number
-  /** Seconds that one waits at most. @default 10 */
+  /** Seconds that one waits at most, 1 to 86,400. @default 10 */
   queueSeconds?: number
 }
 
-const checks = {
+const checks: Record<keyof UploadLimits, OptionCheck> = {
   concurrent: option.integer(1),
   queued: option.integer(0),
   queueSeconds: option.integer(1, 86_400),
 }
 
-const defaults: Required<UploadLimits> = { concurrent: 1000, queued: 1000, queueSeconds: 10 }
+export const uploadLimitDefaults: Required<UploadLimits> = {
+  concurrent: 1000,
+  queued: 1000,
+  queueSeconds: 10,
+}
 
 /** The places of uploads at work, first come first served. */
 export class UploadSlots {
   /** What gives each its place. */
   readonly #waiters: (() => void)[] = []
-  #limits = defaults
+  #limits = uploadLimitDefaults
   #used = 0
 
   /** Uploads at work. */
@@ -39,9 +43,9 @@ export class UploadSlots {
 
   limit(limits: UploadLimits): void {
     this.#limits = {
-      concurrent: limits.concurrent ?? defaults.concurrent,
-      queued: limits.queued ?? defaults.queued,
-      queueSeconds: limits.queueSeconds ?? defaults.queueSeconds,
+      concurrent: limits.concurrent ?? uploadLimitDefaults.concurrent,
+      queued: limits.queued ?? uploadLimitDefaults.queued,
+      queueSeconds: limits.queueSeconds ?? uploadLimitDefaults.queueSeconds,
     }
     this.#serve()
   }

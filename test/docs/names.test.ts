@@ -1,0 +1,44 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { codeOf, guides, proseOf, repository } from './markdown.ts'
+import { publicNames } from './public-names.ts'
+
+const pagesForUsers = guides.filter((page) => page !== 'CONTRIBUTING.md')
+const written = pagesForUsers.flatMap(codeOf).join('\n')
+const sourceOf = (path: string) => readFileSync(join(repository, 'src', path), 'utf8')
+
+it('every export is named on a page', () => {
+  const unnamed = publicNames.filter(({ name }) => !new RegExp(`\\b${name}\\b`).test(written))
+  expect(unnamed.map(({ name, entry }) => `${name} of ${entry}`)).toEqual([])
+})
+
+describe('the command line', () => {
+  const commands = readdirSync(join(repository, 'src', 'cli')).map((name) => sourceOf(join('cli', name)))
+  const flags = commands.flatMap((source) =>
+    [...source.matchAll(/^\s+'?([\w-]+)'?: \{ type: '(?:string|boolean)'/gm)].map(([, name]) => `--${name}`),
+  )
+
+  it.each([...new Set(flags)])('%s is named in a help text and on a page', (flag) => {
+    expect(commands.join('\n')).toMatch(new RegExp(` {2}(?:-\\w, )?${flag} `))
+    expect(written).toMatch(new RegExp(`${flag}\\b`))
+  })
+
+  it('has its flags found by this test', () => {
+    expect(flags).toEqual(expect.arrayContaining(['--data-source', '--json', '--once', '--older-than']))
+  })
+})
+
+it('every error code is in the table of codes, beside its status', () => {
+  const statusByCode = [...sourceOf('core/errors.ts').matchAll(/^ {2}'?([a-z-]+)'?: (\d{3}),$/gm)]
+  const rows = [...proseOf('docs/uploading.md').matchAll(/^\| ([\d, ]+) \| (.+) \|$/gm)]
+  const described = rows.flatMap(([, statuses = '', codes = '']) =>
+    codes
+      .split('; ')
+      .flatMap((group, index) =>
+        [...group.matchAll(/`([a-z-]+)`/g)].map(([, code]) => `${code} ${statuses.split(', ')[index]}`),
+      ),
+  )
+  expect(described.sort()).toEqual(statusByCode.map(([, code, status]) => `${code} ${status}`).sort())
+  expect(described.length).toBeGreaterThan(40)
+})
