@@ -1,6 +1,6 @@
 import type { DataSource } from 'typeorm'
 import type { ObjectRef } from '../core/object-ref.js'
-import { type OptionCheck, option } from '../core/options.js'
+import { option } from '../core/options.js'
 
 /** What `S3FileSubscriber.with()` takes. */
 export interface LifecycleOptions {
@@ -32,7 +32,7 @@ export interface LifecycleOptions {
 /** Ten years: what is longer is a mistake in the unit, and beyond what a date can hold sooner or later. */
 const maxSeconds = 315_360_000
 
-export const lifecycleChecks: Record<keyof LifecycleOptions, OptionCheck> = {
+export const lifecycleChecks = {
   deleteAfterSeconds: option.integer(0, maxSeconds),
   keepUnsavedSeconds: option.integer(60, maxSeconds),
   onRollback: option.oneOf('delete', 'keep'),

@@ -18,17 +18,13 @@ const checks: Record<keyof UploadLimits, OptionCheck> = {
   queueSeconds: option.integer(1, 86_400),
 }
 
-export const uploadLimitDefaults: Required<UploadLimits> = {
-  concurrent: 1000,
-  queued: 1000,
-  queueSeconds: 10,
-}
+export const defaults: Required<UploadLimits> = { concurrent: 1000, queued: 1000, queueSeconds: 10 }
 
 /** The places of uploads at work, first come first served. */
 export class UploadSlots {
   /** What gives each its place. */
   readonly #waiters: (() => void)[] = []
-  #limits = uploadLimitDefaults
+  #limits = defaults
   #used = 0
 
   /** Uploads at work. */
@@ -43,9 +39,9 @@ export class UploadSlots {
 
   limit(limits: UploadLimits): void {
     this.#limits = {
-      concurrent: limits.concurrent ?? uploadLimitDefaults.concurrent,
-      queued: limits.queued ?? uploadLimitDefaults.queued,
-      queueSeconds: limits.queueSeconds ?? uploadLimitDefaults.queueSeconds,
+      concurrent: limits.concurrent ?? defaults.concurrent,
+      queued: limits.queued ?? defaults.queued,
+      queueSeconds: limits.queueSeconds ?? defaults.queueSeconds,
     }
     this.#serve()
   }

@@ -18,7 +18,7 @@ import { clamAvDefaults, clamAvInspector } from '../../src/upload/clam-av-inspec
 import { resolveLimits } from '../../src/upload/form-limits.ts'
 import { uploadFromRequest } from '../../src/upload/upload-from-request.ts'
 import { uploadFromStream } from '../../src/upload/upload-from-stream.ts'
-import { setUploadLimits, uploadLimitDefaults } from '../../src/upload/upload-slots.ts'
+import { setUploadLimits, defaults as uploadLimitDefaults } from '../../src/upload/upload-slots.ts'
 import { resolveTarget } from '../../src/upload/upload-target.ts'
 
 /** An interface of options, with the code that takes them. */
