@@ -36,11 +36,13 @@ export function codeBlocksOf(page: string): CodeBlock[] {
   })
 }
 
+function withoutBlocks(page: string): string {
+  return readPage(page).replace(/^```.*?^```$/gms, '')
+}
+
 /** A page without its code, in which nothing is a link or a heading. */
 export function proseOf(page: string): string {
-  return readPage(page)
-    .replace(/^```.*?^```$/gms, '')
-    .replace(/`[^`\n]+`/g, (code) => code.replace(/[[\]()]/g, ''))
+  return withoutBlocks(page).replace(/`[^`\n]+`/g, (code) => code.replace(/[[\]()]/g, ''))
 }
 
 export interface OptionRow {
@@ -80,7 +82,7 @@ function cellsOf(row: string): string[] {
 
 /** What is written as code on a page, in blocks and in sentences. */
 export function codeOf(page: string): string[] {
-  return [...codeBlocksOf(page).map(({ code }) => code), ...(proseOf(page).match(/`[^`\n]+`/g) ?? [])]
+  return [...codeBlocksOf(page).map(({ code }) => code), ...(withoutBlocks(page).match(/`[^`\n]+`/g) ?? [])]
 }
 
 /** Where its links and images go, as they are written. */

@@ -1,6 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { S3File } from '../../src/core/s3-file.ts'
+import { FileJanitor } from '../../src/orm/file-janitor.ts'
 import { codeOf, guides, proseOf, repository } from './markdown.ts'
 import { publicNames } from './public-names.ts'
 
@@ -11,6 +13,12 @@ const sourceOf = (path: string) => readFileSync(join(repository, 'src', path), '
 it('every export is named on a page', () => {
   const unnamed = publicNames.filter(({ name }) => !new RegExp(`\\b${name}\\b`).test(written))
   expect(unnamed.map(({ name, entry }) => `${name} of ${entry}`)).toEqual([])
+})
+
+it.each([S3File, FileJanitor])('every method of $name is named on a page', (owner) => {
+  const methods = Object.getOwnPropertyNames(owner.prototype).filter((name) => name !== 'constructor')
+  expect(methods.filter((name) => !new RegExp(`\\b${name}\\(`).test(written))).toEqual([])
+  expect(methods.length).toBeGreaterThan(2)
 })
 
 describe('the command line', () => {
@@ -27,6 +35,22 @@ describe('the command line', () => {
   it('has its flags found by this test', () => {
     expect(flags).toEqual(expect.arrayContaining(['--data-source', '--json', '--once', '--older-than']))
   })
+})
+
+it('every warning code is on a page', () => {
+  const sources = readdirSync(join(repository, 'src'), { recursive: true, encoding: 'utf8' })
+  const codes = sources
+    .filter((path) => path.endsWith('.ts'))
+    .flatMap((path) => sourceOf(path).match(/S3FILE_[A-Z_]+/g) ?? [])
+  expect([...new Set(codes)].filter((code) => !written.includes(code))).toEqual([])
+  expect(codes).toContain('S3FILE_CLEANUP')
+})
+
+it('every channel of events is on the page on observability', () => {
+  const channels = sourceOf('core/events.ts').match(/typeorm-s3-file:[a-z:]+(?='\??:)/g) ?? []
+  const described = codeOf('docs/observability.md').join('\n')
+  expect(channels.filter((channel) => !described.includes(channel))).toEqual([])
+  expect(channels.length).toBeGreaterThan(5)
 })
 
 it('every error code is in the table of codes, beside its status', () => {
