@@ -140,7 +140,7 @@ export interface UrlOptions {
    */
   expiresInSeconds?: number
   /**
-   * `inline` holds for images, audio, video, PDF, JSON and plain text. What a browser would run (HTML, SVG, XML, scripts)
+   * `inline` holds for images, audio, video, PDF, JSON, CSV and plain text. What a browser would run (HTML, SVG, XML, scripts)
    * or is of another type stays an attachment. @default what the storage's `inlineTypes` say
    */
   disposition?: 'attachment' | 'inline'

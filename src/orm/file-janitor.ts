@@ -16,8 +16,8 @@ export interface FileJanitorOptions {
    */
   intervalSeconds?: number
   /**
-   * Seconds for which released objects are kept, where that is longer than the subscriber's setting was when they were
-   * released. @default that of the DataSource's `S3FileSubscriber`
+   * How long released objects are kept, where that is longer than the subscriber's setting was when they were released.
+   * @default that of the DataSource's `S3FileSubscriber`
    */
   deleteAfterSeconds?: number
   /** Called after each batch with what the run has done so far. */

@@ -35,6 +35,7 @@ it.each([
   ['uploading.md', /boundary has at most (\d+) bytes/, 'upload/form-boundary.ts', /maxBoundaryBytes = (\d+)/],
   ['uploading.md', /`file\.name` has at most (\d+) bytes/, 'core/file-name.ts', /maxNameBytes = (\d+)/],
   ['storages.md', /whole process \((.+?)\)/, 'storage/part-memory.ts', /new PartMemory\((.+?)\)/],
+  ['storages.md', /by default, at least (\S+ MiB)\)/, 'storage/part-plan.ts', /minPartBytes = (.+)/],
   ['storages.md', /in blocks of (\S+ KiB)/, 'storage/part-memory.ts', /blockBytes = (.+)/],
   ['storages.md', /The first (\S+ KiB) of a file/, 'storage/part-buffer.ts', /startBytes = (.+)/],
   ['storages.md', /larger where ([\d,]+) parts/, 'storage/part-plan.ts', /maxParts = (.+)/],
