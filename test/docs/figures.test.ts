@@ -41,6 +41,11 @@ it.each([
   ['storages.md', /larger where ([\d,]+) parts/, 'storage/part-plan.ts', /maxParts = (.+)/],
   ['storages.md', /1 s more for each (\S+ KiB)/, 'storage/s3-bucket.ts', /slowestBytesPerSecond = (.+)/],
   ['storages.md', /up to (\d+) bytes \| `''`/, 'core/object-key.ts', /maxPrefixBytes = (.+)/],
+  ['operations.md', /part memory \| (\S+ MiB) for/, 'storage/part-memory.ts', /new PartMemory\((.+?)\)/],
+  ['operations.md', /four parts of (\S+ MiB)/, 'storage/s3-storage-defaults.ts', /partSizeBytes: (.+),/],
+  ['operations.md', /at once \| (\d+), and/, 'upload/upload-slots.ts', / concurrent: (\d+)/],
+  ['operations.md', /and (\d+) that wait/, 'upload/upload-slots.ts', / queued: (\d+)/],
+  ['operations.md', /that wait for (\d+) s /, 'upload/upload-slots.ts', / queueSeconds: (\d+)/],
   ['lifecycle.md', /waits up to (\d+) seconds for open/, 'orm/file-journal.ts', /maxWaitMs = (\d+)000/],
 ])('a number of docs/%s is that of the code: %s', (page, inPage, file, inCode) => {
   const found = [

@@ -1,8 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { parseDuration } from '../../src/cli/duration.ts'
+import { janitorCommand } from '../../src/cli/janitor.ts'
+import { reconcileCommand } from '../../src/cli/reconcile.ts'
 import { S3File } from '../../src/core/s3-file.ts'
-import { FileJanitor } from '../../src/orm/file-janitor.ts'
+import { FileJanitor, janitorDefaults } from '../../src/orm/file-janitor.ts'
+import { reconcileDefaults } from '../../src/orm/reconcile.ts'
 import { codeOf, guides, proseOf, repository } from './markdown.ts'
 import { publicNames } from './public-names.ts'
 
@@ -35,6 +39,15 @@ describe('the command line', () => {
   it.each([...new Set(flags)])('%s is named in a help text and on a page', (flag) => {
     expect(commands.join('\n')).toMatch(new RegExp(` {2}(?:-\\w, )?${flag} `))
     expect(written).toMatch(new RegExp(`${flag}\\b`))
+  })
+
+  it.each([
+    ['interval', janitorCommand, janitorDefaults.intervalSeconds],
+    ['batch-size', janitorCommand, janitorDefaults.batchSize],
+    ['older-than', reconcileCommand, reconcileDefaults.olderThanSeconds],
+  ])('--%s has the default of the code in the help text', (flag, { help }, value) => {
+    const [, stated = ''] = new RegExp(`--${flag} .*\\(default: (\\w+)\\)`).exec(help) ?? []
+    expect(/^\d+$/.test(stated) ? Number(stated) : parseDuration(flag, stated)).toBe(value)
   })
 
   it('has its flags found by this test', () => {
