@@ -12,20 +12,18 @@ export interface DocumentedOption {
   docstring: string
 }
 
-/** The options of an exported interface and of those it extends, as its source says. */
+/** The options of an exported interface and of the one that it extends, as its source says. */
 export function optionsOf(name: string): DocumentedOption[] {
   const owner = publicNames.find((exported) => exported.name === name)
   if (owner === undefined) throw new Error(`${name} is not exported`)
   const text = readFileSync(join(repository, owner.file), 'utf8')
-  const declared = new RegExp(
-    `^export interface ${name}(?:<[^{]*?>)?(?: extends (\\w+)[^{]*)? \\{\n(.*?)^\\}`,
-    'ms',
-  )
-  const [, parent, body = ''] = declared.exec(text) ?? []
+  const head = `^export interface ${name}(?:<[^{]*?>)?(?:\\s+extends (?:Omit<)?(\\w+)[^{]*)? \\{\n`
+  const [, parent, body = ''] = new RegExp(`${head}(.*?)^\\}`, 'ms').exec(text) ?? []
   const members = membersOf(body, '')
   const declaredNames = body.match(/^ {2,4}\w+\??:/gm) ?? []
   if (members.length !== declaredNames.length) throw new Error(`members of ${name} are written in a new way`)
-  return [...(parent === undefined ? [] : optionsOf(parent)), ...members]
+  const inherited = parent === undefined ? [] : optionsOf(parent)
+  return [...inherited.filter((option) => !members.some((own) => own.name === option.name)), ...members]
 }
 
 function membersOf(body: string, prefix: string): DocumentedOption[] {
