@@ -5,7 +5,7 @@ import type { ObjectParamsOption } from './file-storage.js'
 import type { KeyStrategy } from './key-strategy.js'
 import { normalizePrefix } from './object-key.js'
 import { checkObjectParams } from './object-params.js'
-import { option } from './options.js'
+import { type OptionCheck, option } from './options.js'
 import type { S3File } from './s3-file.js'
 import { sharedState } from './shared-state.js'
 
@@ -15,7 +15,7 @@ export interface FileRules {
   storage?: string
   /** Put before each key, after the storage's own prefix. @default '' */
   keyPrefix?: string
-  /** @default 'unique' */
+  /** How keys are made below the prefix. @default 'unique' */
   key?: KeyStrategy
   /** The largest file in bytes, inclusive. @default none */
   maxSizeBytes?: number
@@ -32,7 +32,7 @@ export interface FileRules {
   objectParams?: ObjectParamsOption
 }
 
-export const fileRuleChecks = {
+export const fileRuleChecks: Record<keyof FileRules, OptionCheck> = {
   storage: option.string,
   keyPrefix: option.text,
   key: option.oneOfOrFunction('unique', 'timestamped'),

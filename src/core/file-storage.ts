@@ -45,19 +45,29 @@ export interface DeleteFailure {
 
 /** What the store keeps with an object, in S3's own words. Applied alike to a single PUT and to multipart. */
 export interface ObjectParams {
+  /** Canned access control list, such as `private`. */
   ACL?: string
+  /** Whether a bucket key encrypts the object, for SSE-KMS. */
   BucketKeyEnabled?: boolean
+  /** The `Cache-Control` of answers. */
   CacheControl?: string
   /** Default: `attachment`, or `inline` for the storage's `inlineTypes`, with the file's name. */
   ContentDisposition?: string
+  /** The `Content-Encoding` of answers. */
   ContentEncoding?: string
+  /** The `Content-Language` of answers. */
   ContentLanguage?: string
+  /** The `Expires` of answers: when caches drop the object. */
   Expires?: Date
   /** Names and values of printable ASCII: S3 sends each pair as a header. `encodeURIComponent()` encodes others. */
   Metadata?: Record<string, string>
+  /** Encryption context for SSE-KMS: JSON in base64. */
   SSEKMSEncryptionContext?: string
+  /** The KMS key, for SSE-KMS. */
   SSEKMSKeyId?: string
+  /** `AES256`, `aws:kms` or `aws:kms:dsse`. */
   ServerSideEncryption?: string
+  /** Such as `STANDARD_IA`. */
   StorageClass?: string
   /** Tags by name; encoded as S3 wants them. */
   Tagging?: Record<string, string>
@@ -118,6 +128,7 @@ export interface OpenOptions {
   start?: number
   /** Last byte, included, as in HTTP's Range; at least `start`. @default the object's last byte */
   end?: number
+  /** Ends the reading when aborted. */
   signal?: AbortSignal
 }
 
@@ -129,13 +140,13 @@ export interface UrlOptions {
    */
   expiresInSeconds?: number
   /**
-   * `inline` holds for images, audio, video, PDF, JSON and plain text. What a browser would run (HTML, SVG, XML, scripts)
-   * or is of another type stays an attachment. @default 'inline' for the storage's `inlineTypes`, otherwise 'attachment'
+   * `inline` holds for images, audio, video, PDF, JSON, CSV and plain text. What a browser would run (HTML, SVG, XML, scripts)
+   * or is of another type stays an attachment. @default what the storage's `inlineTypes` say
    */
   disposition?: 'attachment' | 'inline'
-  /** The name a browser saves the file under. */
+  /** The name under which a browser saves the file. @default the file's name */
   downloadName?: string
-  /** The `Content-Type` of the answer. */
+  /** The `Content-Type` of the answer. @default the file's type */
   contentType?: string
 }
 

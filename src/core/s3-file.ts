@@ -7,7 +7,7 @@ import { type FileRecord, type KnownRecord, readInit, type S3FileInit } from './
 import type { FileStorage, OpenOptions, SignedUrl, UrlOptions } from './file-storage.js'
 import { dispositionOf } from './inline-types.js'
 import { unknownType } from './media-types.js'
-import { checkOptions, option } from './options.js'
+import { checkOptions, type OptionCheck, option } from './options.js'
 import { getStorage } from './storage-registry.js'
 import { type GivenUp, markGone, rowKeepers, uploadStateOf } from './upload-ledger.js'
 
@@ -19,14 +19,18 @@ export const unreadableBrand = Symbol.for('typeorm-s3-file.unreadable')
 export const maxUrlSeconds = 604_800
 
 /** The options of `url()`, as `checkOptions` takes them. */
-export const urlOptionChecks = {
+export const urlOptionChecks: Record<keyof UrlOptions, OptionCheck> = {
   expiresInSeconds: option.integer(1, maxUrlSeconds),
   disposition: option.oneOf('attachment', 'inline'),
   downloadName: option.string,
   contentType: option.string,
 }
 
-const streamOptionChecks = { start: option.integer(0), end: option.integer(0), signal: option.abortSignal }
+const streamOptionChecks: Record<keyof OpenOptions, OptionCheck> = {
+  start: option.integer(0),
+  end: option.integer(0),
+  signal: option.abortSignal,
+}
 
 /** What JSON shows of a file: nothing that says where it is kept. */
 export interface FileJson {

@@ -2,16 +2,19 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { DataSource } from 'typeorm'
 import { ConfigurationError } from '../core/errors.js'
 import { guarded } from '../core/guarded.js'
-import { checkOptions, maxTimerSeconds, option } from '../core/options.js'
+import { checkOptions, maxTimerSeconds, type OptionCheck, option } from '../core/options.js'
 import { FileJournal } from './file-journal.js'
 import { lifecycleOf, maxKeepSeconds } from './lifecycle-options.js'
 import { workOff } from './work-off.js'
 
 /** How often and how much a `FileJanitor` works. */
 export interface FileJanitorOptions {
-  /** Entries that are taken at once, 1 to 1,000. @default 1000 */
+  /** Entries that are claimed in one batch, 1 to 1,000. @default 1000 */
   batchSize?: number
-  /** How long `start()` waits when nothing is due, give or take a quarter; 1 to 2,147,483 (24 days). @default 60 */
+  /**
+   * Seconds between two runs of `start()`, give or take a quarter; 1 to 2,147,483, the longest time that a timer of Node
+   * takes. @default 60
+   */
   intervalSeconds?: number
   /**
    * How long released objects are kept, where that is longer than the subscriber's setting was when they were released; 0
@@ -40,13 +43,15 @@ export interface JanitorReport {
   abortedUploads: number
 }
 
-const checks = {
+const checks: Record<keyof FileJanitorOptions, OptionCheck> = {
   batchSize: option.integer(1, 1000),
   intervalSeconds: option.integer(1, maxTimerSeconds),
   deleteAfterSeconds: option.integer(0, maxKeepSeconds),
   onProgress: option.function,
   onError: option.function,
 }
+
+export const janitorDefaults = { batchSize: 1000, intervalSeconds: 60 }
 
 /**
  * Works off the file journal of a DataSource: deletes the objects that no row refers to any more, aborts stale multipart
@@ -87,7 +92,7 @@ export class FileJanitor {
         'FileJanitor: the DataSource has no FileJournalEntry among its entities, or is not initialized yet',
       )
     }
-    const { batchSize = 1000 } = this.#options
+    const { batchSize = janitorDefaults.batchSize } = this.#options
     const deleteAfterSeconds =
       this.#options.deleteAfterSeconds ?? lifecycleOf(this.#dataSource).deleteAfterSeconds
     const report: JanitorReport = { deleted: 0, kept: 0, failed: 0, abortedUploads: 0 }
@@ -119,7 +124,7 @@ export class FileJanitor {
   }
 
   async #loop(signal: AbortSignal): Promise<void> {
-    const { intervalSeconds = 60 } = this.#options
+    const { intervalSeconds = janitorDefaults.intervalSeconds } = this.#options
     while (!signal.aborted) {
       try {
         await this.runOnce(signal)

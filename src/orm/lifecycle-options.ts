@@ -6,11 +6,14 @@ import { option } from '../core/options.js'
 /** What `S3FileSubscriber.with()` takes. */
 export interface LifecycleOptions {
   /**
-   * How long the object of a file that a row let go stays, so that a restored backup of the database still finds its
-   * files; 0 to 315,360,000. Needs `FileJournalEntry` and a `FileJanitor` when it is more than 0. @default 0
+   * Seconds for which a released object is kept, so that a restored backup of the database still finds its files; 0 to
+   * 315,360,000. Needs `FileJournalEntry` and a `FileJanitor` when it is more than 0. @default 0
    */
   deleteAfterSeconds?: number
-  /** How long an upload may wait for its row, with `FileJournalEntry`; 60 to 315,360,000. @default 86_400 (a day) */
+  /**
+   * Seconds that an upload may wait for its `save()`, with `FileJournalEntry`; 60 to 315,360,000.
+   * @default 86_400 (a day)
+   */
   keepUnsavedSeconds?: number
   /**
    * What becomes of an upload whose transaction is rolled back: `keep` leaves it for another try of the transaction,

@@ -1,6 +1,6 @@
 import type { DataSource } from 'typeorm'
 import { ConfigurationError } from '../core/errors.js'
-import { checkOptions, option } from '../core/options.js'
+import { checkOptions, type OptionCheck, option } from '../core/options.js'
 import { fieldStorages } from './field-storages.js'
 import { allFileColumns } from './file-columns.js'
 import { dialectOf } from './file-sql.js'
@@ -12,21 +12,23 @@ import { StorageReconciler } from './storage-reconciler.js'
 /** What `reconcile()` leaves alone, and whether it deletes. */
 export interface ReconcileOptions {
   /**
-   * Objects and multipart uploads that are younger, in seconds, are left alone: their rows may be on their way.
+   * Leaves objects and multipart uploads alone that are younger than so many seconds: their rows may not be committed yet.
    * @default 86_400 (a day)
    */
   olderThanSeconds?: number
-  /** Whether to delete orphans and to abort stale uploads; otherwise they are only told. @default false */
+  /** Whether to delete orphans and to abort stale uploads, besides reporting them. @default false */
   deleteOrphans?: boolean
   /** Called now and then with what was looked at so far. */
   onProgress?: (progress: ReconcileProgress) => void
 }
 
-const checks = {
+const checks: Record<keyof ReconcileOptions, OptionCheck> = {
   olderThanSeconds: option.integer(0),
   deleteOrphans: option.boolean,
   onProgress: option.function,
 }
+
+export const reconcileDefaults = { olderThanSeconds: 86_400, deleteOrphans: false }
 
 /**
  * Compares the storages of all file fields with the rows, in constant memory, and gives what does not fit together, a
@@ -47,7 +49,11 @@ export async function* reconcile(
   options: ReconcileOptions = {},
 ): AsyncGenerator<ReconcileFinding | ReconcileSummary, void, undefined> {
   checkOptions('reconcile', options, checks)
-  const { olderThanSeconds = 86_400, deleteOrphans = false, onProgress = () => undefined } = options
+  const {
+    olderThanSeconds = reconcileDefaults.olderThanSeconds,
+    deleteOrphans = reconcileDefaults.deleteOrphans,
+    onProgress = () => undefined,
+  } = options
   const dialect = dialectOf(dataSource)
   if (allFileColumns(dataSource).length === 0) {
     throw new ConfigurationError('unknown-field', 'reconcile: no entity of the DataSource has a file field')

@@ -10,7 +10,7 @@ import {
 } from '../core/file-field.js'
 import { assertRoomForKeys } from '../core/key-strategy.js'
 import { maxKeyBytes, normalizePrefix } from '../core/object-key.js'
-import { checkOptions, option } from '../core/options.js'
+import { checkOptions, type OptionCheck, option } from '../core/options.js'
 import type { S3File } from '../core/s3-file.js'
 import { adaptColumnMetadata } from './column-metadata.js'
 import { defineColumns } from './columns-layout.js'
@@ -27,9 +27,9 @@ export interface S3FileFieldOptions extends FileRules {
   nullable?: boolean
   /** Whether the property is a list, `S3File[]`, kept in order in one column; `layout: 'json'` only. @default false */
   multiple?: boolean
-  /** What becomes of the object, after COMMIT, when another file takes its place, or none. @default 'delete' */
+  /** Whether COMMIT deletes the object of a file that is replaced or cleared. @default 'delete' */
   onReplace?: 'delete' | 'keep'
-  /** What becomes of the object, after COMMIT, when its row is removed; a soft removal keeps it. @default 'delete' */
+  /** Whether COMMIT deletes the object of a row that is removed; a soft removal keeps it. @default 'delete' */
   onRemove?: 'delete' | 'keep'
   /** Whether `find()` loads it without being asked. @default true */
   select?: boolean
@@ -40,7 +40,7 @@ export interface S3FileFieldOptions extends FileRules {
   column?: ColumnOptions
 }
 
-const checks = {
+const checks: Record<keyof S3FileFieldOptions, OptionCheck> = {
   ...fileRuleChecks,
   layout: option.oneOf('json', 'columns', 'key'),
   nullable: option.boolean,

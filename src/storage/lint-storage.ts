@@ -13,6 +13,8 @@ export interface StorageLintOptions {
   fetch?: (url: string) => Promise<Uint8Array>
 }
 
+export const lintDefaults = { largeFileBytes: 1_000_000 }
+
 interface Bench {
   storage: FileStorage
   options: StorageLintOptions
@@ -37,7 +39,7 @@ const rules: Record<string, (bench: Bench) => Promise<void>> = {
     assert.equal((await read(storage, key('empty'))).length, 0)
   },
   'put stores a large file from chunks of odd sizes': async ({ storage, key, options }) => {
-    const bytes = randomBytes(options.largeFileBytes ?? 1_000_000)
+    const bytes = randomBytes(options.largeFileBytes ?? lintDefaults.largeFileBytes)
     let confirmed = 0
     const stored = await storage.put(key('large'), oddChunks(bytes), {
       onStored: (count) => (confirmed = count),
@@ -53,7 +55,7 @@ const rules: Record<string, (bench: Bench) => Promise<void>> = {
   },
   'put stores nothing when its body fails': async ({ storage, key, options }) => {
     const failure = new Error('the source failed')
-    const body = oddChunks(randomBytes(options.largeFileBytes ?? 1_000_000), failure)
+    const body = oddChunks(randomBytes(options.largeFileBytes ?? lintDefaults.largeFileBytes), failure)
     await assert.rejects(
       storage.put(key('failing'), body),
       (error) => error === failure,

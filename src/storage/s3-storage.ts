@@ -6,7 +6,6 @@ import {
   HeadObjectCommand,
   ListObjectsV2Command,
 } from '@aws-sdk/client-s3'
-import { MiB } from '../core/bytes.js'
 import { ConfigurationError, isS3FileError, StorageError } from '../core/errors.js'
 import type {
   DeleteFailure,
@@ -22,7 +21,6 @@ import type {
   UrlOptions,
 } from '../core/file-storage.js'
 import type { DiagnoseOptions, Finding } from '../core/finding.js'
-import { defaultInlineTypes } from '../core/inline-types.js'
 import { normalizePrefix } from '../core/object-key.js'
 import { checkObjectParams } from '../core/object-params.js'
 import { checkOptions } from '../core/options.js'
@@ -34,6 +32,7 @@ import { deleteObjects } from './s3-delete-objects.js'
 import { diagnoseS3 } from './s3-doctor.js'
 import { abortUpload, listUploads } from './s3-multipart-uploads.js'
 import { wholeChecksum } from './s3-object.js'
+import { s3StorageDefaults } from './s3-storage-defaults.js'
 import { checkS3StorageOptions, type S3StorageOptions } from './s3-storage-options.js'
 import { S3Upload, type S3UploadSettings } from './s3-upload.js'
 import { S3UrlSigner } from './s3-url-signer.js'
@@ -53,22 +52,22 @@ export class S3Storage implements FileStorage {
     const urls = options.urls ?? {}
     this.keyPrefix = normalizePrefix('S3Storage', options.keyPrefix)
     if (options.objectParams !== undefined) this.objectParams = options.objectParams
-    this.inlineTypes = urls.inlineTypes ?? defaultInlineTypes
+    this.inlineTypes = urls.inlineTypes ?? s3StorageDefaults.urls.inlineTypes
     this.#settings = {
-      partSizeBytes: options.partSizeBytes ?? 8 * MiB,
-      maxConcurrentParts: options.maxConcurrentParts ?? 4,
-      equalParts: options.equalParts ?? false,
-      checksum: options.checksum ?? 'crc32',
+      partSizeBytes: options.partSizeBytes ?? s3StorageDefaults.partSizeBytes,
+      maxConcurrentParts: options.maxConcurrentParts ?? s3StorageDefaults.maxConcurrentParts,
+      equalParts: options.equalParts ?? s3StorageDefaults.equalParts,
+      checksum: options.checksum ?? s3StorageDefaults.checksum,
     }
     const client = options.client ?? createClient(options.clientConfig, options.checksum)
     this.#bucket = new S3Bucket(client, options.bucket, {
-      requestTimeoutSeconds: options.requestTimeoutSeconds ?? 300,
-      unsignedPayload: options.unsignedPayload ?? 'tls',
+      requestTimeoutSeconds: options.requestTimeoutSeconds ?? s3StorageDefaults.requestTimeoutSeconds,
+      unsignedPayload: options.unsignedPayload ?? s3StorageDefaults.unsignedPayload,
       ownsClient: options.client === undefined,
     })
     this.#signer = new S3UrlSigner(client, options.bucket, {
-      expiresInSeconds: urls.expiresInSeconds ?? 900,
-      windowSeconds: urls.windowSeconds ?? 300,
+      expiresInSeconds: urls.expiresInSeconds ?? s3StorageDefaults.urls.expiresInSeconds,
+      windowSeconds: urls.windowSeconds ?? s3StorageDefaults.urls.windowSeconds,
       publicBaseUrl: urls.publicBaseUrl,
       sign: urls.sign,
     })

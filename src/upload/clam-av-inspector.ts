@@ -2,13 +2,13 @@ import { connect, type Socket } from 'node:net'
 import { formatBytes, MiB } from '../core/bytes.js'
 import { ConfigurationError, UploadError } from '../core/errors.js'
 import type { FileInspector, InspectedFile, Inspection } from '../core/file-inspector.js'
-import { checkOptions, option } from '../core/options.js'
+import { checkOptions, type OptionCheck, option } from '../core/options.js'
 
 /** Where clamd listens, and how much of its time a file may take. */
 export interface ClamAvOptions {
-  /** @default '127.0.0.1' */
+  /** Name or address of clamd's host. @default '127.0.0.1' */
   host?: string
-  /** @default 3310 */
+  /** clamd's `TCPSocket`, 1 to 65,535. @default 3310 */
   port?: number
   /** A Unix socket instead of `host` and `port`, clamd's `LocalSocket`. */
   socketPath?: string
@@ -18,18 +18,26 @@ export interface ClamAvOptions {
    */
   timeoutSeconds?: number
   /**
-   * The largest file that is scanned in bytes, inclusive; a larger one is refused with 413. What clamd's own
-   * `StreamMaxLength` says; clamd fails larger ones, and so does the upload. @default 104_857_600 (100 MiB)
+   * The largest file that is scanned in bytes, inclusive, 1 to 4,294,967,295; a larger one is refused with 413. Not more
+   * than clamd's own `StreamMaxLength`: clamd fails larger files, and then so does the upload.
+   * @default 104_857_600 (100 MiB)
    */
   maxStreamBytes?: number
 }
 
-const checks = {
+const checks: Record<keyof ClamAvOptions, OptionCheck> = {
   host: option.string,
   port: option.integer(1, 65_535),
   socketPath: option.string,
   timeoutSeconds: option.integer(1, 3600),
   maxStreamBytes: option.integer(1, 0xffff_ffff),
+}
+
+export const clamAvDefaults = {
+  host: '127.0.0.1',
+  port: 3310,
+  timeoutSeconds: 120,
+  maxStreamBytes: 100 * MiB,
 }
 
 interface ResolvedOptions {
@@ -56,9 +64,11 @@ export function clamAvInspector(options: ClamAvOptions = {}): FileInspector {
   }
   const resolved: ResolvedOptions = {
     address:
-      socketPath === undefined ? { host: host ?? '127.0.0.1', port: port ?? 3310 } : { path: socketPath },
-    timeoutMs: (options.timeoutSeconds ?? 120) * 1000,
-    maxStreamBytes: options.maxStreamBytes ?? 100 * MiB,
+      socketPath === undefined
+        ? { host: host ?? clamAvDefaults.host, port: port ?? clamAvDefaults.port }
+        : { path: socketPath },
+    timeoutMs: (options.timeoutSeconds ?? clamAvDefaults.timeoutSeconds) * 1000,
+    maxStreamBytes: options.maxStreamBytes ?? clamAvDefaults.maxStreamBytes,
   }
   return (file) => ClamAvScan.start(resolved, file)
 }

@@ -7,31 +7,31 @@ import { type OptionCheck, option } from '../core/options.js'
  * that names it, with 413 for a size or a count and 408 for time.
  */
 export interface FormLimits {
-  /** Files. @default 1 for `uploadFromRequest`, 10 for `uploadFormFromRequest` */
+  /** Files, at least 1. @default 1 for `uploadFromRequest`, 10 for `uploadFormFromRequest` */
   files?: number
   /** Fields that are no files. @default 100 */
   fields?: number
-  /** Files and fields together. @default 1000 */
+  /** Files and fields together, at least 1. @default 1000 */
   parts?: number
   /** Bytes of one field's value. @default 1_048_576 (1 MiB) */
   fieldSizeBytes?: number
   /** Bytes of all fields' values together. @default 2_097_152 (2 MiB) */
   allFieldsSizeBytes?: number
-  /** Bytes of one field's name. @default 100 */
+  /** Bytes of one field's name, at least 1. @default 100 */
   fieldNameSizeBytes?: number
-  /** Bytes of one file's name as it is sent, path and all. @default 1024 */
+  /** Bytes of one file's name as it is sent, path and all; at least 1. @default 1024 */
   fileNameSizeBytes?: number
-  /** Bytes of one part's headers, at most 16 KiB. @default 8192 (8 KiB) */
+  /** Bytes of one part's headers, 256 to 16 KiB. @default 8192 (8 KiB) */
   partHeaderSizeBytes?: number
-  /** Header lines of one part. @default 32 */
+  /** Header lines of one part, at least 1. @default 32 */
   partHeaders?: number
   /** Bytes before the first part. @default 1024 (1 KiB) */
   preambleSizeBytes?: number
   /** Bytes after the end of the form, beside a line end. @default 1024 (1 KiB) */
   epilogueSizeBytes?: number
-  /** Bytes of the whole body, form and all. @default 5_497_558_138_880 (5 TiB, as much as S3 takes in an object) */
+  /** Bytes of the whole body, form and all; at least 1. @default 5_497_558_138_880 (5 TiB, as much as S3 takes in an object) */
   requestSizeBytes?: number
-  /** Seconds in which nothing comes, of the time in which the upload is ready to read. @default 30 */
+  /** Seconds without data, 1 to 86,400, of the time in which the upload is ready to read. @default 30 */
   idleTimeoutSeconds?: number
   /**
    * The least that must come on average in every `idleTimeoutSeconds` of the time in which the upload is ready to read;

@@ -1,6 +1,6 @@
 import { UploadError } from '../core/errors.js'
 import { hasRoomForKeys } from '../core/key-strategy.js'
-import { checkOptions, option } from '../core/options.js'
+import { checkOptions, type OptionCheck, option } from '../core/options.js'
 import type { S3File } from '../core/s3-file.js'
 import { type FormLimits, formLimitChecks, resolveLimits, shortName } from './form-limits.js'
 import { type IntoByField, resolveFormTarget, resolveTargetsByField } from './form-targets.js'
@@ -15,8 +15,9 @@ import { type Into, type TargetOptions, targetChecks } from './upload-target.js'
 export interface UploadRequestOptions<Entity = unknown> extends TargetOptions<Entity> {
   /** The form field that files come in; a file in another one is refused with 400. @default any */
   field?: string
+  /** What the form may hold, and how slowly it may come. @default on, see `FormLimits` */
   limits?: FormLimits
-  /** @default off: the client has no say in keys */
+  /** Lets the client choose a prefix. @default off: the client has no say in keys */
   prefixQueryParam?: PrefixQueryParam
   /** Ends the upload when aborted. */
   signal?: AbortSignal
@@ -40,7 +41,7 @@ export interface UploadedForm {
   fields: Record<string, string[]>
 }
 
-const checks = {
+const checks: Record<keyof UploadRequestOptions, OptionCheck> = {
   ...targetChecks,
   field: option.string,
   limits: option.object,

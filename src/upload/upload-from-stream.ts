@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import { type ReadableStream, TransformStream } from 'node:stream/web'
 import { ConfigurationError, UploadError } from '../core/errors.js'
-import { checkOptions, option } from '../core/options.js'
+import { checkOptions, type OptionCheck, option } from '../core/options.js'
 import type { S3File } from '../core/s3-file.js'
 import { bytesOf, ReadableSource } from './byte-source.js'
 import { type UploadProgress, UploadSession } from './upload-session.js'
@@ -20,7 +20,7 @@ export type StreamSource =
 export interface UploadStreamOptions<Entity = unknown> extends TargetOptions<Entity> {
   /** The file's name. @default a File's own, otherwise 'file' */
   name?: string
-  /** @default a Blob's own, otherwise 'application/octet-stream' */
+  /** The file's type: a claim, as the bytes decide. @default a Blob's own */
   contentType?: string
   /** The exact length in bytes; a source that has more or fewer is refused. @default that of bytes or a Blob */
   sizeBytes?: number
@@ -30,7 +30,7 @@ export interface UploadStreamOptions<Entity = unknown> extends TargetOptions<Ent
   onProgress?: (progress: UploadProgress) => void
 }
 
-const checks = {
+const checks: Record<keyof UploadStreamOptions, OptionCheck> = {
   ...targetChecks,
   name: option.string,
   contentType: option.string,

@@ -1,16 +1,16 @@
 import { KiB, MiB } from '../core/bytes.js'
 import { UploadError } from '../core/errors.js'
-import { checkOptions, option } from '../core/options.js'
+import { checkOptions, type OptionCheck, option } from '../core/options.js'
 import { sharedState } from '../core/shared-state.js'
 import { defaultFieldMemoryBytes, fieldMemory } from './field-memory.js'
 
 /** What all uploads of this process may take together. */
 export interface UploadLimits {
-  /** Requests that upload at once, of `uploadFromRequest` and `uploadFormFromRequest` together. @default 1000 */
+  /** Requests that upload at once, of both verbs together; at least 1. @default 1000 */
   concurrent?: number
   /** Requests that wait, their bodies unread; the next one is refused. @default 1000 */
   queued?: number
-  /** Seconds that one waits at most. @default 10 */
+  /** Seconds that one waits at most, 1 to 86,400. @default 10 */
   queueSeconds?: number
   /**
    * Bytes per second that each upload must receive, over 3 seconds in which it is ready to read, while others wait for its
@@ -18,13 +18,13 @@ export interface UploadLimits {
    */
   minBytesPerSecondWhenFull?: number
   /**
-   * Bytes of memory for the fields of all forms that are being read. Where it is used up, the form that holds most is
+   * Bytes of memory for the fields of all forms that are being read, at least 1 MiB. Where it is used up, the form that holds most is
    * refused. A byte of a field counts twice, since text may take two. @default 67_108_864 (64 MiB)
    */
   fieldMemoryBytes?: number
 }
 
-const checks = {
+const checks: Record<keyof UploadLimits, OptionCheck> = {
   concurrent: option.integer(1),
   queued: option.integer(0),
   queueSeconds: option.integer(1, 86_400),
@@ -34,7 +34,7 @@ const checks = {
 
 type SlotLimits = Required<Omit<UploadLimits, 'fieldMemoryBytes'>>
 
-const defaults: SlotLimits = {
+export const defaults: SlotLimits = {
   concurrent: 1000,
   queued: 1000,
   queueSeconds: 10,

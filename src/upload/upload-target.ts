@@ -21,7 +21,7 @@ import { dispositionOf, mayBeInline } from '../core/inline-types.js'
 import { assertRoomForKeys, type KeyStrategy } from '../core/key-strategy.js'
 import { normalizePrefix } from '../core/object-key.js'
 import { checkObjectParams } from '../core/object-params.js'
-import { option } from '../core/options.js'
+import { type OptionCheck, option } from '../core/options.js'
 import { getStorage } from '../core/storage-registry.js'
 import { findLedger, type UploadLedger } from '../core/upload-ledger.js'
 
@@ -42,7 +42,11 @@ export interface TargetOptions<Entity> extends FileRules {
   journal?: UploadLedger
 }
 
-export const targetChecks = { into: option.object, journal: option.object, ...fileRuleChecks }
+export const targetChecks: Record<keyof TargetOptions<unknown>, OptionCheck> = {
+  into: option.object,
+  journal: option.object,
+  ...fileRuleChecks,
+}
 
 /** All that is settled about a file before it comes. */
 export interface UploadTarget {

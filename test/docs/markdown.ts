@@ -36,11 +36,53 @@ export function codeBlocksOf(page: string): CodeBlock[] {
   })
 }
 
+function withoutBlocks(page: string): string {
+  return readPage(page).replace(/^```.*?^```$/gms, '')
+}
+
 /** A page without its code, in which nothing is a link or a heading. */
-function proseOf(page: string): string {
-  return readPage(page)
-    .replace(/^```.*?^```$/gms, '')
-    .replace(/`[^`\n]+`/g, (code) => code.replace(/[[\]()]/g, ''))
+export function proseOf(page: string): string {
+  return withoutBlocks(page).replace(/`[^`\n]+`/g, (code) => code.replace(/[[\]()]/g, ''))
+}
+
+export interface OptionRow {
+  page: string
+  line: number
+  /** The interfaces that its table is of. */
+  interfaces: string[]
+  /** By the heading of the column. */
+  cells: Record<string, string>
+  /** The options in its first cell, which may name flags of a command and calls besides. */
+  names: string[]
+}
+
+/** The rows of the tables that a comment before them marks: `<!-- options: FileJanitorOptions -->`. */
+export function optionRowsOf(page: string): OptionRow[] {
+  const text = readPage(page)
+  return [...text.matchAll(/^<!-- options: (.*) -->\n((?:\|.*\n)+)/gm)].flatMap((match) => {
+    const [, interfaces = '', table = ''] = match
+    const [heads = [], , ...rows] = table.trim().split('\n').map(cellsOf)
+    const firstLine = text.slice(0, match.index).split('\n').length + 3
+    return rows.map((row, index) => ({
+      page,
+      line: firstLine + index,
+      interfaces: interfaces.split(', '),
+      cells: Object.fromEntries(row.map((cell, column) => [heads[column] ?? '', cell])),
+      names: [...(row[0] ?? '').matchAll(/`(\w[\w.]*)`/g)].map(([, name = '']) => name),
+    }))
+  })
+}
+
+function cellsOf(row: string): string[] {
+  return row
+    .slice(1, -1)
+    .split(' | ')
+    .map((cell) => cell.trim())
+}
+
+/** What is written as code on a page, in blocks and in sentences. */
+export function codeOf(page: string): string[] {
+  return [...codeBlocksOf(page).map(({ code }) => code), ...(withoutBlocks(page).match(/`[^`\n]+`/g) ?? [])]
 }
 
 /** Where its links and images go, as they are written. */

@@ -10,6 +10,9 @@ export interface Packed {
   tarball: string
   /** What the tarball holds. */
   files: string[]
+  /** Bytes of the tarball, and of what it holds. */
+  size: number
+  unpackedSize: number
   /** A project with the tarball, and whatever this repository has. */
   current: string
   /** The same with what is supported besides: Nest 11, TypeScript 5.9, ts-node, and another Node and a bundler. */
@@ -61,14 +64,14 @@ export default async function setUp(project: TestProject): Promise<() => void> {
 }
 
 /** Builds and packs a copy of the repository, so that neither its dist nor a build beside this one matters. */
-async function pack(copy: string): Promise<{ tarball: string; files: string[] }> {
+async function pack(copy: string): Promise<Pick<Packed, 'tarball' | 'files' | 'size' | 'unpackedSize'>> {
   cpSync(repository, copy, { recursive: true, filter: (path) => !notCopied.has(basename(path)) })
   symlinkSync(modules, join(copy, 'node_modules'))
   await npm(copy, 'run', 'build')
-  const [{ filename, files }] = JSON.parse(await npm(copy, 'pack', '--json')) as [
-    { filename: string; files: { path: string }[] },
+  const [{ filename, files, size, unpackedSize }] = JSON.parse(await npm(copy, 'pack', '--json')) as [
+    { filename: string; files: { path: string }[]; size: number; unpackedSize: number },
   ]
-  return { tarball: join(copy, filename), files: files.map(({ path }) => path) }
+  return { tarball: join(copy, filename), files: files.map(({ path }) => path), size, unpackedSize }
 }
 
 async function installOlder(folder: string): Promise<void> {

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, inject, it } from 'vitest'
-import { Consumer, installTarball, link, modules } from './consumer.ts'
+import { Consumer, installTarball, link, modules, repository } from './consumer.ts'
 
-const { current, files, older, others, tarball } = inject('packed')
+const { current, files, older, others, size, tarball, unpackedSize } = inject('packed')
 
 describe('the tarball', () => {
   it('holds the build and the papers, and nothing else', () => {
@@ -23,6 +23,15 @@ describe('the tarball', () => {
   it('brings no dependency', () => {
     const path = join(current, 'node_modules', 'typeorm-s3-file', 'package.json')
     expect(JSON.parse(readFileSync(path, 'utf8'))).not.toHaveProperty('dependencies')
+  })
+
+  it('is as small as the README says, and not half of it', () => {
+    const readme = readFileSync(join(repository, 'README.md'), 'utf8')
+    const stated = /under ([\d.]+) MB to download and ([\d.]+) MB unpacked/.exec(readme)
+    const figures = (stated ?? []).slice(1).map((megabytes) => Number(megabytes) * 1e6)
+    expect(figures.map((figure, index) => Math.floor(figure / ([size, unpackedSize][index] ?? 0)))).toEqual([
+      1, 1,
+    ])
   })
 })
 

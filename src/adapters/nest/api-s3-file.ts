@@ -1,5 +1,5 @@
 import type { Type } from '@nestjs/common'
-import { checkOptions, option } from '../../core/options.js'
+import { checkOptions, type OptionCheck, option } from '../../core/options.js'
 
 /** What else the form of `@ApiS3File()` has. */
 export interface ApiS3FileOptions {
@@ -11,7 +11,13 @@ export interface ApiS3FileOptions {
   fields?: Type<unknown>
 }
 
-const checks = { isArray: option.boolean, required: option.boolean, fields: option.function }
+const checks: Record<keyof ApiS3FileOptions, OptionCheck> = {
+  isArray: option.boolean,
+  required: option.boolean,
+  fields: option.function,
+}
+
+export const apiS3FileDefaults = { isArray: false, required: true }
 
 /** Where @nestjs/swagger looks: written as it is, so that nothing here has to be installed or found for it. */
 const keys = {
@@ -28,7 +34,7 @@ const keys = {
  */
 export function ApiS3File(field = 'file', options: ApiS3FileOptions = {}): MethodDecorator {
   checkOptions('ApiS3File', options, checks)
-  const { isArray = false, required = true, fields } = options
+  const { isArray = apiS3FileDefaults.isArray, required = apiS3FileDefaults.required, fields } = options
   const binary = { type: 'string', format: 'binary' }
   const form = {
     type: 'object',

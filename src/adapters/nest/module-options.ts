@@ -1,6 +1,6 @@
 import { ConfigurableModuleBuilder, type InjectionToken } from '@nestjs/common'
 import type { FileStorage } from '../../core/file-storage.js'
-import { checkOptions, option } from '../../core/options.js'
+import { checkOptions, type OptionCheck, option } from '../../core/options.js'
 import type { FileJanitorOptions } from '../../orm/file-janitor.js'
 
 /** What `S3FileModule` sets up. */
@@ -19,7 +19,7 @@ export interface S3FileModuleOptions {
   janitor?: boolean | FileJanitorOptions
 }
 
-const checks = {
+const checks: Record<keyof S3FileModuleOptions, OptionCheck> = {
   storages: option.object,
   dataSources: (value: unknown) => (Array.isArray(value) ? undefined : 'a list of injection tokens'),
   janitor: (value: unknown) =>

@@ -1,7 +1,7 @@
 import { Inject, Injectable, Logger } from '@nestjs/common'
 import type { DataSource } from 'typeorm'
 import { isS3FileError, StorageError } from '../../core/errors.js'
-import { checkOptions, maxTimerSeconds, option } from '../../core/options.js'
+import { checkOptions, maxTimerSeconds, type OptionCheck, option } from '../../core/options.js'
 import { getStorage, storageNames } from '../../core/storage-registry.js'
 import { type JournalBacklog, readBacklog } from '../../orm/journal-backlog.js'
 import { JournaledDataSources } from './journaled-data-sources.js'
@@ -23,11 +23,14 @@ export interface S3FileHealth {
 
 /** How long a check may take. */
 export interface S3FileHealthOptions {
-  /** How long a storage or a journal may take to answer, 1 to 2,147,483. @default 5 */
+  /** Seconds that a storage or a journal may take to answer, 1 to 2,147,483. @default 5 */
   timeoutSeconds?: number
 }
 
-const checks = { timeoutSeconds: option.integer(1, maxTimerSeconds) }
+const checks: Record<keyof S3FileHealthOptions, OptionCheck> = {
+  timeoutSeconds: option.integer(1, maxTimerSeconds),
+}
+export const healthDefaults = { timeoutSeconds: 5 }
 const logger = new Logger('S3FileModule')
 
 /** Whether the storages and the journals answer. Fits @nestjs/terminus and does not need it. */
@@ -59,7 +62,7 @@ export class S3FileHealthIndicator {
    */
   async check(options: S3FileHealthOptions = {}): Promise<S3FileHealth> {
     checkOptions('S3FileHealthIndicator', options, checks)
-    const { timeoutSeconds = 5 } = options
+    const { timeoutSeconds = healthDefaults.timeoutSeconds } = options
     const [storages, journals] = await Promise.all([
       Promise.all(
         storageNames().map(async (name) => {
