@@ -84,11 +84,14 @@ const answerError: ErrorRequestHandler = (error, _req, res, _next) => {
   }
   if (isS3FileError(error) && error.statusCode < 500) {
     const { maxSizeBytes, accept } = error.context
-    res.status(error.statusCode).json({ code: error.code, message: error.message, maxSizeBytes, accept })
+    res
+      .status(error.statusCode)
+      .set(error.headers)
+      .json({ code: error.code, message: error.message, maxSizeBytes, accept })
     return
   }
   // What failed on this side is nothing to tell a client: such messages name buckets, keys and hosts.
   console.error(error)
-  if (isS3FileError(error)) res.status(error.statusCode).json({ code: error.code })
+  if (isS3FileError(error)) res.status(error.statusCode).set(error.headers).json({ code: error.code })
   else res.status(500).json({ code: 'internal' })
 }

@@ -63,6 +63,9 @@ export interface S3FileErrorOptions {
   cause?: unknown
 }
 
+/** When a store, a journal or an inspector that fails is worth another try, where nothing says it better. */
+const defaultRetryAfterSeconds = 10
+
 const brand = Symbol.for('typeorm-s3-file.error')
 
 /**
@@ -82,10 +85,13 @@ export abstract class S3FileError extends Error {
     this.context = { ...options.context }
   }
 
-  /** For the answer: `Retry-After` where it is worth trying again. Express, Fastify and Koa send it by themselves. */
-  get headers(): Record<string, string> | undefined {
-    const { retryAfterSeconds } = this.context
-    return retryAfterSeconds === undefined ? undefined : { 'retry-after': String(retryAfterSeconds) }
+  /**
+   * For the answer: `Retry-After` with a status 503, otherwise none. Express, Fastify and Koa send it by themselves; a
+   * handler of your own sends it with `response.set(error.headers)`.
+   */
+  get headers(): Record<string, string> {
+    const { retryAfterSeconds = defaultRetryAfterSeconds } = this.context
+    return this.statusCode === 503 ? { 'retry-after': String(retryAfterSeconds) } : {}
   }
 
   get [brand](): true {

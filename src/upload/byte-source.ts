@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
 import { ConfigurationError, isS3FileError, UploadError } from '../core/errors.js'
+import { clientGone, isAborted } from './client-gone.js'
 
 /** Takes the bytes of a file as they come. */
 export interface ByteSink {
@@ -57,7 +58,7 @@ export class ReadableSource implements ByteSource {
       })
       .on('end', () => {
         hasEnded = true
-        sink.end()
+        isAborted(stream).then((isSo) => (isSo ? sink.fail(clientGone()) : sink.end()))
       })
       .on('close', onClose)
       .resume() // Also one that was paused by hand: the first bytes are wanted before anybody reads.
@@ -84,11 +85,9 @@ export class ReadableSource implements ByteSource {
     if (error !== null && (error === this.#reason || isS3FileError(error))) return error
     if ((error as NodeJS.ErrnoException | null)?.code === 'ERR_STREAM_NULL_VALUES') return notBytes(null)
     const cause = error === null ? {} : { cause: error }
-    const { method, complete } = this.#stream as Partial<IncomingMessage>
-    // A request whose body is the file.
-    if (typeof method === 'string' && complete === false) {
-      return new UploadError('client-gone', 'the client was gone before the upload was complete', cause)
-    }
+    const { method } = this.#stream as Partial<IncomingMessage>
+    // A request whose body is the file. (An answer of another server's has no method.)
+    if (typeof method === 'string') return clientGone(error ?? undefined)
     const how = error === null ? 'was closed' : 'failed'
     return new UploadError('source-failed', `the source ${how} before its end`, cause)
   }

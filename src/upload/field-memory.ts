@@ -43,6 +43,7 @@ export class FieldMemory {
       heldBytes: 0,
       evict,
       add: (bytes) => {
+        if (!this.#shares.has(share)) return // Its form has ended.
         this.#usedBytes += bytes
         share.heldBytes += bytes
         this.#makeRoom()
@@ -77,7 +78,7 @@ export class FieldMemory {
     }
     return new UploadError(
       'too-many-uploads',
-      `the fields of all forms take more memory than the limit of ${size}, and this form took most of it; try again later`,
+      `the fields of all forms take more memory than the limit of ${size}, and this form takes the most; try again later`,
       { context: limit },
     )
   }

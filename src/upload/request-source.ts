@@ -3,6 +3,7 @@ import { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { ConfigurationError, UploadError } from '../core/errors.js'
+import { clientGone, isAborted } from './client-gone.js'
 import { type FormHeaders, formBoundary } from './form-boundary.js'
 import { readerCounter } from './reader-counter.js'
 import { UnreadBody } from './unread-body.js'
@@ -39,8 +40,6 @@ interface NodeRequest extends Readable {
   url?: string
   originalUrl?: string
   complete?: boolean
-  aborted?: boolean
-  httpVersionMajor?: number
   rawBody?: unknown
   socket?: EventEmitter
 }
@@ -126,10 +125,6 @@ function watchOf(body: Readable, signal?: AbortSignal): RequestSource['watch'] {
   }
 }
 
-function clientGone(cause?: unknown): UploadError {
-  return new UploadError('client-gone', 'the client was gone before the upload was complete', { cause })
-}
-
 function fromNodeRequest(request: NodeRequest, given: unknown): RequestSource {
   const headers = {
     contentType: request.headers['content-type'] as string | undefined,
@@ -174,23 +169,6 @@ function fromNodeRequest(request: NodeRequest, given: unknown): RequestSource {
     hangUp: () => rest.endSoon(),
     freeChunk: isOfNodesServer(request) ? chunkFreer(request) : () => undefined,
   }
-}
-
-const mostMsToAbort = 100
-
-/** Over HTTP/2 a body that is cancelled ends as if it were whole, and the word that it was cancelled comes a moment later. */
-function isAborted(request: NodeRequest): Promise<boolean> {
-  return new Promise((resolve) => {
-    if (request.aborted || request.httpVersionMajor !== 2) {
-      resolve(request.aborted === true)
-      return
-    }
-    const timer = setTimeout(() => resolve(false), mostMsToAbort)
-    request.once('aborted', () => {
-      clearTimeout(timer)
-      resolve(true)
-    })
-  })
 }
 
 /**

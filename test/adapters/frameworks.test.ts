@@ -93,6 +93,17 @@ describe.each(Object.entries(sites))('%s', (_framework, { start, culprit }) => {
     await nothingLeft()
   })
 
+  it('says with a 503 of the store when to try again', async () => {
+    world.proxy.inject({ on: 'PutObject', kind: 'slowDown', times: 100 })
+    const answer = await fetch(url, {
+      method: 'POST',
+      body: form(10) as never,
+      headers: { 'content-type': formType },
+    })
+    expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '10'])
+    expect(await answer.json()).toMatchObject({ code: 'storage-busy' })
+  })
+
   it('answers with 500 when the body was read before, and tells the application by whom', async () => {
     const answer = await post(`${url}consumed`, form(10), formType)
     expect(answer).toMatchObject({ status: 500, body: { code: 'body-consumed' } })

@@ -42,10 +42,13 @@ export const sites: Record<string, { start: () => Promise<Site>; culprit: string
 }
 
 /** What an application without an adapter answers. */
-function answerTo(error: unknown): { status: number; body: { code: string; message: string } } {
-  if (!isS3FileError(error)) return { status: 500, body: { code: 'other', message: String(error) } }
-  const { statusCode, code } = error
-  return { status: statusCode, body: { code, message: statusCode < 500 ? error.message : 'try again later' } }
+function answerTo(error: unknown) {
+  if (!isS3FileError(error)) {
+    return { status: 500, body: { code: 'other', message: String(error) }, headers: {} }
+  }
+  const { statusCode, code, headers } = error
+  const message = statusCode < 500 ? error.message : 'try again later'
+  return { status: statusCode, body: { code, message }, headers }
 }
 
 /** An upload whose failures are told to the test. */
@@ -79,14 +82,14 @@ async function nodeSite(): Promise<Site> {
   const answer = async (request: IncomingMessage) => {
     try {
       if (request.url === '/consumed') for await (const _ of request);
-      return { status: 200, body: await upload(request) }
+      return { status: 200, body: await upload(request), headers: {} }
     } catch (error) {
       return answerTo(error)
     }
   }
   const site = await listen(async (request: IncomingMessage, response: ServerResponse) => {
-    const { status, body } = await answer(request)
-    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+    const { status, body, headers } = await answer(request)
+    response.writeHead(status, { ...headers, 'content-type': 'application/json' }).end(JSON.stringify(body))
   })
   return { ...site, failures }
 }
@@ -101,8 +104,8 @@ async function expressSite(framework: typeof express): Promise<Site> {
     upload(request).then((file) => response.json(file), next)
   })
   const answerErrors: ErrorRequestHandler = (error, _request, response, _next) => {
-    const { status, body } = answerTo(error)
-    response.status(status).json(body)
+    const { status, body, headers } = answerTo(error)
+    response.status(status).set(headers).json(body)
   }
   app.use(answerErrors)
   return { ...(await listen(app)), failures }
@@ -117,7 +120,9 @@ async function koaSite(): Promise<Site> {
       if (context.path === '/consumed') for await (const _ of context.req);
       context.body = (await upload(context)).toJSON()
     } catch (error) {
-      Object.assign(context, answerTo(error))
+      const { status, body, headers } = answerTo(error)
+      Object.assign(context, { status, body })
+      context.set(headers)
     }
   })
   return { ...(await listen(app.callback())), failures }
@@ -132,8 +137,8 @@ async function honoSite(): Promise<Site> {
     return context.json(await upload(context))
   })
   app.onError((error, context) => {
-    const { status, body } = answerTo(error)
-    return context.json(body, status as never)
+    const { status, body, headers } = answerTo(error)
+    return context.json(body, status as never, headers)
   })
   return { ...(await serveWeb((request) => app.fetch(request))), failures }
 }
@@ -145,8 +150,8 @@ async function webSite(): Promise<Site> {
       if (new URL(request.url).pathname === '/consumed') await request.formData()
       return Response.json(await upload(request))
     } catch (error) {
-      const { status, body } = answerTo(error)
-      return Response.json(body, { status })
+      const { status, body, headers } = answerTo(error)
+      return Response.json(body, { status, headers })
     }
   }
   return { ...(await serveWeb(POST)), failures }

@@ -75,6 +75,19 @@ describe('an error', () => {
     expect(error).toMatchObject({ name, message: 'the message', code: 'no-file' })
   })
 
+  it.each(Object.entries(statusByCode))(
+    'with code %s and status %i says when to come back if that is 503',
+    (code, status) => {
+      const { headers } = new UploadError(code as S3FileErrorCode, 'x')
+      expect(headers).toEqual(status === 503 ? { 'retry-after': '10' } : {})
+    },
+  )
+
+  it('says when to come back in its own time', () => {
+    const error = new UploadError('too-many-uploads', 'x', { context: { retryAfterSeconds: 7 } })
+    expect(error.headers).toEqual({ 'retry-after': '7' })
+  })
+
   it('keeps its cause, also one that is undefined, and has none when none was given', () => {
     const cause = new Error('underneath')
     expect(new UploadError('no-file', 'x', { cause }).cause).toBe(cause)

@@ -8,6 +8,7 @@ import { pathToFileURL } from 'node:url'
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { type EmbeddedServers, startEmbeddedServers } from '../../example/src/embedded-servers.ts'
+import { ChaosProxy } from '../support/chaos-proxy.ts'
 import { Consumer, installTarball, link, modules, repository } from './consumer.ts'
 
 /** docs/frameworks.md, of which nothing is changed on its way into the folder. */
@@ -34,8 +35,10 @@ function packagesIn(text: string): string[] {
 const command = /^npx tsc (.+) express\.ts$/m.exec(intro)?.[1]?.split(' ') ?? []
 
 let servers: EmbeddedServers
+let store: ChaosProxy
 beforeAll(async () => {
   servers = await startEmbeddedServers()
+  store = await ChaosProxy.start(servers.s3)
   const credentials = { accessKeyId: 'test', secretAccessKey: 'test' }
   const client = new S3Client({
     endpoint: servers.s3,
@@ -46,7 +49,10 @@ beforeAll(async () => {
   await client.send(new CreateBucketCommand({ Bucket: 'my-bucket' }))
   client.destroy()
 })
-afterAll(() => servers?.stop())
+afterAll(async () => {
+  await store?.stop()
+  await servers?.stop()
+})
 
 it('has an application for each framework', () => {
   const files = [
@@ -89,7 +95,7 @@ describe.each(applications)(
       await once(running, 'close')
     })
 
-    it('compiles, starts and stores what is posted to it', async () => {
+    it('compiles, starts, stores what is posted to it, and says when to come back where the store is busy', async () => {
       await consumer.node([join(modules, 'typescript', 'bin', 'tsc'), ...command, file])
       // What Next does with a route, as every framework that hands out a web Request.
       const serve = pathToFileURL(join(modules, '@hono', 'node-server', 'dist', 'index.mjs'))
@@ -104,7 +110,7 @@ describe.each(applications)(
         NODE_OPTIONS: '',
         PORT: String(port),
         DATABASE_URL: servers.postgres,
-        AWS_ENDPOINT_URL_S3: servers.s3,
+        AWS_ENDPOINT_URL_S3: store.endpoint,
         AWS_ACCESS_KEY_ID: 'test',
         AWS_SECRET_ACCESS_KEY: 'test',
       }
@@ -140,6 +146,15 @@ describe.each(applications)(
       expect([refused.status, await refused.json()], output).toEqual([
         400,
         expect.objectContaining({ code: 'no-file', message: expect.any(String) }),
+      ])
+
+      store.inject({ on: 'PutObject', kind: 'slowDown', times: 100 })
+      const busy = await fetch(url, { method: 'POST', body: form })
+      store.reset()
+      expect([busy.status, busy.headers.get('retry-after'), await busy.json()], output).toEqual([
+        503,
+        '10',
+        expect.objectContaining({ code: 'storage-busy' }),
       ])
     })
 

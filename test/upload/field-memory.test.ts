@@ -29,6 +29,7 @@ describe('the memory for the fields of forms', () => {
     })
     middle.release()
     middle.release()
+    middle.add(50)
     expect(memory.usedBytes).toBe(30)
     share('own', 71)
     expect(evicted).toEqual(['largest: too-many-uploads', 'own: too-many-uploads'])

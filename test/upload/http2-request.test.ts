@@ -11,6 +11,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { configureStorages } from '../../src/core/storage-registry.ts'
 import { MemoryStorage } from '../../src/storage/memory-storage.ts'
 import { uploadFormFromRequest } from '../../src/upload/upload-from-request.ts'
+import { uploadFromStream } from '../../src/upload/upload-from-stream.ts'
+import type { UploadProgress } from '../../src/upload/upload-session.ts'
 import { setUploadLimits, uploadSlots } from '../../src/upload/upload-slots.ts'
 import { formBody, formType, sampleBytes } from '../support/multipart.ts'
 
@@ -22,11 +24,13 @@ let uploading: Promise<unknown> | undefined
 let received = 0
 const sessions = new Set<ServerHttp2Session>()
 const server = createServer((request: Http2ServerRequest, response) => {
-  uploading = uploadFormFromRequest(request, {
-    onProgress: ({ receivedBytes }) => {
+  const options = {
+    onProgress: ({ receivedBytes }: UploadProgress) => {
       received = receivedBytes
     },
-  })
+  }
+  uploading =
+    request.url === '/raw' ? uploadFromStream(request, options) : uploadFormFromRequest(request, options)
   uploading.then(
     () => response.end('stored'),
     () => response.end('refused'),
@@ -87,6 +91,26 @@ describe('a client over HTTP/2', () => {
     leave(stream)
     await expect(uploading).rejects.toMatchObject({ code: 'client-gone', statusCode: 499 })
     expect(storage.objects.size).toBe(0)
+    session.destroy()
+  })
+
+  it.each(Object.entries(ways))(
+    'that %s, whose body is the file, leaves no half of it',
+    async (_how, leave) => {
+      const { session, stream } = open({ ':path': '/raw' })
+      stream.write(content.subarray(0, 100_000))
+      await vi.waitFor(() => expect(received).toBeGreaterThan(10_000))
+      leave(stream)
+      await expect(uploading).rejects.toMatchObject({ code: 'client-gone' })
+      expect(storage.objects.size).toBe(0)
+      session.destroy()
+    },
+  )
+
+  it('sends a file as its body', async () => {
+    const { session, stream } = open({ ':path': '/raw' })
+    stream.end(content)
+    expect(await vi.waitUntil(() => uploading)).toMatchObject({ size: content.length })
     session.destroy()
   })
 

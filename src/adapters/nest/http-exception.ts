@@ -39,7 +39,7 @@ const logger = new Logger('S3FileModule')
  */
 export function toHttpException(error: unknown, host?: ArgumentsHost): unknown {
   if (!isS3FileError(error)) return error
-  const { statusCode, code, headers = {} } = error
+  const { statusCode, code, headers } = error
   if (host?.getType() === 'http') {
     // Of Express and of Fastify; an exception of Nest's has no headers.
     const response = host.switchToHttp().getResponse<{ header(name: string, value: string): void }>()
