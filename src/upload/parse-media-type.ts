@@ -4,6 +4,8 @@ interface MediaType {
   parameters: ReadonlyMap<string, string>
 }
 
+/** Nobody sends a longer one; of each part of a form one is read. */
+const mostCharacters = 1024
 /** The values of a header that is a list: a comma in a quoted string does not end one. */
 const listedValue = /(?:"(?:\\.|[^"\\])*"?|[^",])+/gs
 const token = /^[!#$%&'*+.^_`|~\w-]+$/
@@ -15,10 +17,11 @@ const fitValue = /^[\t\u0020-\u007e\u0080-\u00ff]*$/
  * Reads a Content-Type header as the Fetch standard extracts a MIME type: of several values the last that is one counts.
  * `MIMEType` of `node:util` reads parameters in what follows a quoted string, and would find another boundary.
  *
- * @returns undefined when no value is a type.
+ * @returns undefined when no value is a type, and for more than 1,024 characters.
  */
-export function parseMediaType(header: string | undefined): MediaType | undefined {
-  const types = (header?.match(listedValue) ?? []).map((value) => parseOne(ended(value)))
+export function parseMediaType(header = ''): MediaType | undefined {
+  if (header.length > mostCharacters) return undefined
+  const types = (header.match(listedValue) ?? []).map((value) => parseOne(ended(value)))
   return types.findLast((type) => type !== undefined && type.essence !== '*/*')
 }
 

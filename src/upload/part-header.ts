@@ -21,6 +21,8 @@ const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]+" // RFC 9110, 5.6.2
 const headerLine = new RegExp(`^(${token}):[ \\t]*(.*)$`, 's')
 /** All of them but the tab; above U+007F they are only unusual. */
 const controlCharacter = /[^\P{Cc}\t\u0080-\u009f]/u
+/** `form-data` has four of them. Thousands fit into a header, and take long to read. */
+const mostParameters = 32
 const formData = /^form-data[ \t]*(?=;|$)/i
 
 interface Dialect {
@@ -43,13 +45,13 @@ const dialects: readonly Dialect[] = [
 ]
 
 /**
- * A parameter, or nothing behind a semicolon. An extended one (`filename*`) ends at a blank only: React Native leaves
+ * A parameter, or nothing behind semicolons. An extended one (`filename*`) ends at a blank only: React Native leaves
  * semicolons in its value as they are.
  */
 function parameterWith(quoted: string): RegExp {
   const extended = `(?<extendedName>${token}\\*)=(?!")(?<extended>[^ \\t"]*)(?<!;)`
   const plain = `(?<name>${token})[ \\t]*=[ \\t]*(?:"(?<quoted>${quoted})"|(?<unquoted>[^ \\t;"]*))`
-  return new RegExp(`;[ \\t]*(?:(?:${extended}|${plain})[ \\t]*)?`, 'gy')
+  return new RegExp(`;[; \\t]*(?:(?:${extended}|${plain})[ \\t]*)?`, 'gy')
 }
 
 /**
@@ -95,7 +97,9 @@ function parametersOf(disposition: string): Map<string, string> | undefined {
   for (const { parameter, textOf } of dialects) {
     const parameters = new Map<string, string>()
     let end = 0
+    let count = 0
     for (const match of text.matchAll(parameter)) {
+      if (++count > mostParameters) return undefined
       end = match.index + match[0].length
       const { extendedName, extended, name = extendedName, quoted, unquoted } = match.groups as Groups
       const value = quoted === undefined ? (extended ?? unquoted) : unpercent(textOf(quoted))

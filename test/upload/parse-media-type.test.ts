@@ -32,6 +32,7 @@ it.each([
   '*/*',
   'a/b/c',
   ', ;',
+  `a/b${';x=y'.repeat(256)}`,
 ])('takes %j for no type', (header) => {
   expect(parseMediaType(header)).toBeUndefined()
 })

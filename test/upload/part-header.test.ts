@@ -52,6 +52,7 @@ describe('the header of a part', () => {
     ['name="a";; filename="b.txt" ; ', 'b.txt'],
     ['name = "a" ;filename\t=\tb.txt', 'b.txt'],
     ['name="a"; filename=', undefined],
+    [`name="a"; filename="b.txt"${'; b=c'.repeat(29)}${';'.repeat(100)}`, 'b.txt'],
     ['name="a"; filename="b;c=d.txt"', 'b;c=d.txt'],
     ['name="a"; filename="first"; filename="second"', 'first'],
     ['name="a"; filename="plain"; filename*=UTF-8\'\'%e2%82%ac%20rates', '€ rates'],
@@ -132,6 +133,7 @@ describe('the header of a part', () => {
     'Content-Disposition: form-data',
     'Content-Disposition: form-data; name=""',
     'Content-Disposition: form-data; name="a" "b"',
+    `Content-Disposition: form-data; name="a"${'; b=c'.repeat(32)}`,
     'Content-Disposition: form-database; name="a"',
     'Content-Disposition: form-data; name="a"\r\n--boundary--',
   ])('cannot be %j', (lines) => {
