@@ -18,6 +18,11 @@ export function showDocuments(queue) {
     if (file) queue.add(file, `/documents/${replaced.id}/file`, `in place of ${replaced.file.name}`)
     otherFile.value = '' // The same file can then be picked again.
   })
+  queue.addEventListener('end', ({ detail: { url, problem } }) => {
+    const id = /^\/documents\/(.+)\/file$/.exec(url)?.[1]
+    const place = [...list.children].find((child) => child.dataset.key === id)
+    if (place) setText(place.querySelector('.problem'), problem ? `Not replaced. ${problem}` : '')
+  })
   setInterval(() => {
     for (const item of list.children) showLife(item)
   }, 1000)
@@ -55,6 +60,7 @@ function make({ id }) {
       element('a', { className: 'name file-link', target: '_blank', rel: 'noopener' }),
       element('p', { className: 'soft small about' }),
       element('p', { className: 'soft small link-life' }, element('span'), renew),
+      element('p', { className: 'problem small' }),
     ),
     element('div', { className: 'actions document-actions' }, replace, remove),
   )

@@ -1,11 +1,12 @@
 import { request } from './api.js'
-import { byId, element, onDrop } from './dom.js'
+import { byId, element, onDrop, setText } from './dom.js'
 import { announce, confirm, warn } from './notice.js'
 import { showImage } from './thumbnail.js'
 
-const [section, portrait, input, choose, remove] = [
+const [section, portrait, problem, input, choose, remove] = [
   'profile',
   'portrait',
+  'picture-problem',
   'picture',
   'choose-picture',
   'remove-picture',
@@ -13,7 +14,14 @@ const [section, portrait, input, choose, remove] = [
 
 /** The one picture that there is, or none. */
 export function showProfile(queue) {
-  const send = (file) => file && queue.add(file, '/profile/picture', 'your picture')
+  const url = '/profile/picture'
+  const send = (file) => {
+    setText(problem, '')
+    if (file) queue.add(file, url, 'your picture')
+  }
+  queue.addEventListener('end', ({ detail }) => {
+    if (detail.url === url) setText(problem, detail.problem ? `${detail.file.name}: ${detail.problem}` : '')
+  })
   choose.addEventListener('click', () => input.click())
   input.addEventListener('change', () => {
     send(input.files[0])

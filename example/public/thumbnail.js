@@ -32,7 +32,10 @@ export function showImage(place, file, renew) {
   place.replaceChildren(image)
 }
 
-function kindOf({ name }) {
-  const extension = /\.([a-z0-9]{1,5})$/i.exec(name)?.[1] ?? 'file'
-  return element('span', { textContent: extension.toUpperCase(), 'aria-hidden': 'true' })
+/** The kind that was found in the bytes and is stored, whatever the name claims: PDF, CSV, TEXT, FILE. */
+function kindOf({ contentType }) {
+  const [, group, kind] = /^(\w+)\/(?:x-)?([\w-]+)/.exec(contentType ?? '') ?? []
+  const known = ['text', 'image', 'audio', 'video'].includes(group) ? group : 'file'
+  const label = kind !== undefined && kind.length <= 4 ? kind : known
+  return element('span', { textContent: label.toUpperCase(), 'aria-hidden': 'true' })
 }

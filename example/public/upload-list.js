@@ -10,6 +10,10 @@ const [panel, list, summary, cancelAll, clearFinished] = [
   'cancel-all',
   'clear-finished',
 ].map(byId)
+const [fold, foldedList, foldedSummary] = ['folded', 'folded-list', 'folded-summary'].map(byId)
+
+/** How long a stored upload is shown before it is folded away. */
+const shownMs = 4000
 
 /** Quarters of all that were told, so that a screen reader is not told of each percent. */
 let toldQuarters = 0
@@ -23,29 +27,47 @@ export function showUploads(queue) {
     clearFinished.focus()
   })
   clearFinished.addEventListener('click', () => {
-    queue.remove(...queue.uploads.filter((upload) => !isUnderWay(upload) && upload.state !== 'paused'))
+    queue.remove(...queue.uploads.filter((upload) => !isUnderWay(upload)))
     byId('new-files').focus({ preventScroll: true })
   })
+  setInterval(() => foldStored(queue), 1000)
+}
+
+/** Folds away what is stored, but nothing that somebody points at or has the focus in, and nothing above a pointer. */
+function foldStored(queue) {
+  if (byId('list').matches(':hover')) return
+  const inUse = list.querySelector(':scope > :is(:hover, :focus-within)')?.dataset.key
+  const isDue = ({ id, state, endedAt }) =>
+    state === 'stored' && performance.now() - endedAt > shownMs && String(id) !== inUse
+  const due = queue.uploads.filter((upload) => !upload.isFolded && isDue(upload))
+  for (const upload of due) upload.isFolded = true
+  if (due.length > 0) show(queue)
 }
 
 function show(queue) {
   const { uploads } = queue
   panel.hidden = uploads.length === 0
-  reconcile(list, uploads, { make: (upload) => make(queue, upload), update })
+  const fill = { make: (upload) => make(queue, upload), update }
+  const folded = uploads.filter(({ isFolded }) => isFolded)
+  reconcile(
+    list,
+    uploads.filter(({ isFolded }) => !isFolded),
+    fill,
+  )
+  reconcile(foldedList, folded, fill)
+  fold.hidden = folded.length === 0
+  setText(foldedSummary, folded.length === 1 ? '1 stored upload' : `${folded.length} stored uploads`)
   setText(summary, summaryOf(uploads))
-  cancelAll.disabled = !uploads.some((upload) => isUnderWay(upload) || upload.state === 'paused')
-  clearFinished.disabled = uploads.every((upload) => isUnderWay(upload) || upload.state === 'paused')
+  cancelAll.disabled = !uploads.some(isUnderWay)
+  clearFinished.disabled = uploads.every(isUnderWay)
   announceQuarters(uploads.filter(({ state }) => state !== 'cancelled'))
 }
 
 function make(queue, upload) {
   const title = upload.purpose ? `${upload.file.name} – ${upload.purpose}` : upload.file.name
-  const first = button('', () => {
-    if (isUnderWay(upload)) queue.pause(upload)
-    else queue.retry(upload)
-  })
-  const second = button('', () => {
-    if (isUnderWay(upload) || upload.state === 'paused') queue.cancel(upload)
+  const again = button('', () => queue.retry(upload))
+  const end = button('', () => {
+    if (isUnderWay(upload)) queue.cancel(upload)
     else {
       const next = card.nextElementSibling ?? card.previousElementSibling
       queue.remove(upload)
@@ -63,22 +85,21 @@ function make(queue, upload) {
       bar,
       element('p', { className: 'soft small upload-state' }),
     ),
-    element('div', { className: 'actions upload-actions' }, first, second),
+    element('div', { className: 'actions upload-actions' }, again, end),
   )
   return card
 }
 
 function update(card, upload) {
-  const [first, second] = card.querySelectorAll('button')
+  const [again, end] = card.querySelectorAll('button')
   card.dataset.state = upload.state
   card.querySelector('progress').value = upload.sent
   setText(card.querySelector('.upload-state'), stateOf(upload))
-  const isOver = !isUnderWay(upload) && upload.state !== 'paused'
-  label(second, isOver ? 'Remove' : 'Cancel', upload)
-  label(first, isUnderWay(upload) ? 'Pause' : upload.state === 'paused' ? 'Start again' : 'Try again', upload)
-  const isNeedless = upload.state === 'storing' || upload.state === 'stored'
-  if (isNeedless && document.activeElement === first) second.focus()
-  first.classList.toggle('absent', isNeedless)
+  label(end, isUnderWay(upload) ? 'Cancel' : 'Remove', upload)
+  label(again, 'Try again', upload)
+  const isNeedless = isUnderWay(upload) || upload.state === 'stored'
+  if (isNeedless && document.activeElement === again) end.focus()
+  again.classList.toggle('absent', isNeedless)
 }
 
 function label(place, text, { file }) {
@@ -96,8 +117,6 @@ function stateOf({ state, file, sent, speed, problem }) {
       return 'Sent. Waiting for S3 …'
     case 'stored':
       return `Stored · ${sizeOf(file.size)}`
-    case 'paused':
-      return 'Paused. It starts again from the beginning.'
     case 'cancelled':
       return 'Cancelled. Nothing of it is kept.'
     case 'failed':

@@ -10,7 +10,7 @@ const stallSeconds = 3
  * a `change` event, and of each end with an `end` event, both with the upload in `detail`.
  *
  * An upload is `{ id, file, url, purpose, state, sent, speed, problem, answer }`, its state one of waiting, sending,
- * storing, stored, failed, paused, cancelled.
+ * storing, stored, failed, cancelled; `endedAt` is when it ended, on the clock of `performance`.
  */
 export class UploadQueue extends EventTarget {
   uploads = []
@@ -32,18 +32,14 @@ export class UploadQueue extends EventTarget {
     this.#sendNext()
   }
 
-  /** HTTP cannot hold an upload half way: what was sent is given up. */
-  pause(upload) {
-    this.#stop(upload, 'paused')
-  }
-
   cancel(upload) {
-    this.#stop(upload, 'cancelled')
+    const { request } = upload
+    this.#end(upload, { state: 'cancelled' })
+    request?.abort()
   }
 
   cancelAll() {
-    for (const upload of this.uploads)
-      if (isUnderWay(upload) || upload.state === 'paused') this.cancel(upload)
+    for (const upload of this.uploads) if (isUnderWay(upload)) this.cancel(upload)
   }
 
   /** From the beginning. */
@@ -84,12 +80,6 @@ export class UploadQueue extends EventTarget {
     request.send(form)
   }
 
-  #stop(upload, state) {
-    const { request } = upload
-    this.#end(upload, { state })
-    request?.abort()
-  }
-
   /** The speed is that of the last seconds rather than of the whole, and changes gently. */
   #note(upload, sent) {
     if (upload.state !== 'sending') return
@@ -111,7 +101,7 @@ export class UploadQueue extends EventTarget {
 
   #end(upload, change) {
     upload.request = undefined
-    this.#change(upload, { ...change, speed: 0 })
+    this.#change(upload, { ...change, speed: 0, endedAt: performance.now() })
     this.dispatchEvent(new CustomEvent('end', { detail: upload }))
     this.#sendNext()
   }

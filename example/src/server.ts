@@ -44,8 +44,6 @@ export async function startServer({ port, bucket, s3, database }: Settings): Pro
   // still ends.
   server.requestTimeout = 0
   server.setTimeout(120_000)
-  await once(server, 'listening')
-
   const stop = async () => {
     server.close()
     server.closeAllConnections()
@@ -53,6 +51,12 @@ export async function startServer({ port, bucket, s3, database }: Settings): Pro
     await feed.stop()
     await dataSource.destroy()
     client.destroy()
+  }
+  try {
+    await once(server, 'listening')
+  } catch (error) {
+    await stop()
+    throw error
   }
   const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   return { address, dataSource, client, stop }

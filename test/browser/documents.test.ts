@@ -53,10 +53,32 @@ test('a thumbnail whose link did not work is tried once more with another link',
   await expect.poll(() => decodedWidth(row(page, 'sea.png').locator('img'))).toBe(800)
 })
 
-test('a file that is no image, whatever its type says, shows its kind', async () => {
+test('a file shows the kind that is stored, whatever its name and type say', async () => {
   const { page } = await world.open()
   await dropFiles(page, '#drop', [{ name: 'zeros.png', type: 'image/png', size: 1000 }])
-  await row(page, 'zeros.png').getByText('PNG', { exact: true }).waitFor()
+  await row(page, 'zeros.png').getByText('FILE', { exact: true }).waitFor()
+  const files = [{ name: 'page.png', mimeType: 'image/png', buffer: Buffer.from('%PDF-1.7\n') }]
+  await page.locator('#new-files').setInputFiles(files)
+  await row(page, 'page.png').getByText('PDF', { exact: true }).waitFor()
+})
+
+test('a replacement that is refused says so at the document, until one is stored', async () => {
+  const { page } = await world.open()
+  await pickText(page, 'plan.txt')
+  await row(page, 'plan.txt').waitFor()
+  const replace = async (name: string) => {
+    const chooser = page.waitForEvent('filechooser')
+    await page.getByRole('button', { name: 'Replace plan.txt' }).click()
+    await (await chooser).setFiles({ name, mimeType: 'text/plain', buffer: Buffer.from(name) })
+  }
+  world.proxy.inject({ on: 'PutObject', kind: 'accessDenied' })
+  await replace('refused.txt')
+  await row(page, 'plan.txt')
+    .getByText('Not replaced. The file store does not answer as it should.')
+    .waitFor()
+  await replace('better.txt')
+  await row(page, 'better.txt').waitFor()
+  await row(page, 'better.txt').getByText('Not replaced.').waitFor({ state: 'hidden' })
 })
 
 test('the picture is shown, changed and removed, with its object', async () => {

@@ -2,7 +2,7 @@ import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { png } from '../support/sample-heads.ts'
 import { DemoWorld } from './demo-world.ts'
-import { dropFiles, Network, pickText } from './page-actions.ts'
+import { dropFiles, Network, paint, pickText } from './page-actions.ts'
 
 let world: DemoWorld
 beforeAll(async () => {
@@ -109,17 +109,30 @@ test('all uploads can be cancelled at once', async () => {
   expect(complaints).toEqual([])
 })
 
-test('a paused upload keeps nothing, says so, and starts again from the beginning', async () => {
+test('an upload under way can be cancelled, and pretends nothing else', async () => {
   const { page, complaints } = await world.open()
-  const network = await startSlowUpload(page)
-  await card(page, 'large.bin').getByRole('button', { name: 'Pause' }).click()
-  await card(page, 'large.bin').getByText('Paused. It starts again from the beginning.').waitFor()
+  await startSlowUpload(page)
+  expect(await card(page, 'large.bin').getByRole('button').allTextContents()).toEqual(['Cancel'])
+  await card(page, 'large.bin').getByRole('button', { name: 'Cancel' }).click()
+  const offered = card(page, 'large.bin').getByRole('button')
+  expect(await offered.allTextContents()).toEqual(['Try again', 'Remove'])
   await expectNothingStored()
-  await network.mend()
-  await card(page, 'large.bin').getByRole('button', { name: 'Start again' }).click()
-  await card(page, 'large.bin').getByText('Stored · 120 MB').waitFor()
-  expect(await world.names()).toEqual(['large.bin'])
   expect(complaints).toEqual([])
+})
+
+test('a stored upload folds away, a refused one stays, and what is folded can be seen and cleared', async () => {
+  const { page } = await world.open()
+  await dropFiles(page, '#profile', [{ name: 'notes.txt', type: 'text/plain', size: 10 }])
+  await pickText(page, 'a.txt')
+  await card(page, 'a.txt').getByText('Stored').waitFor()
+  await page.getByText('1 stored upload').waitFor()
+  await card(page, 'a.txt').waitFor({ state: 'hidden' })
+  await card(page, 'notes.txt').getByText('Not stored.').waitFor()
+
+  await page.getByText('1 stored upload').click()
+  await card(page, 'a.txt').getByText('Stored').waitFor()
+  await page.getByRole('button', { name: 'Clear finished' }).click()
+  await page.locator('#queue').waitFor({ state: 'hidden' })
 })
 
 test('a file that is too large is refused in plain words', async () => {
@@ -140,6 +153,16 @@ test('a file of another kind is refused in plain words', async () => {
     .getByText('Not stored. This kind of file is not accepted here, only PNG, JPEG, WEBP or GIF.')
     .waitFor()
   await page.getByRole('status').getByText('notes.txt: Not stored.').waitFor({ state: 'attached' })
+  const words = 'notes.txt: This kind of file is not accepted here, only PNG, JPEG, WEBP or GIF.'
+  await page.locator('#profile').getByText(words).waitFor()
+  const picture = { name: 'me.png', mimeType: 'image/png', buffer: await paint(page, 'png', 'teal') }
+  await page.locator('#picture').setInputFiles(picture)
+  await page.locator('#picture-problem').waitFor({ state: 'hidden' })
+  await page.locator('#portrait img').waitFor()
+  await page.getByRole('button', { name: 'Remove', exact: true }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click()
+  await page.getByText('none yet').waitFor()
+  await expect.poll(() => world.keys()).toEqual([])
   await expectNothingStored()
   expect(complaints).toEqual([expect.stringContaining('415')])
 })
