@@ -10,6 +10,7 @@ import {
 import type { S3File } from '../core/s3-file.js'
 import { isUpload } from '../core/upload-ledger.js'
 import { isOfExecutor } from './adapt-executor.js'
+import { assertRules } from './assert-rules.js'
 import { FileChanges } from './file-changes.js'
 import {
   type FileColumn,
@@ -22,6 +23,7 @@ import { inTransaction } from './in-transaction.js'
 import { hasLifecycle } from './lifecycle-options.js'
 import { TransactionFiles } from './transaction-files.js'
 import { warnOfBulkWrite } from './warn-of-bulk-write.js'
+import { warnOfNoSubscriber } from './warn-of-no-subscriber.js'
 
 const isAdapted = Symbol.for('typeorm-s3-file.adapted')
 
@@ -63,7 +65,7 @@ export function adaptQueryBuilders(): void {
   DeleteQueryBuilder.prototype.execute = async function () {
     const result = await remove.call(this)
     const metadata = statementOf(this)
-    if (metadata === undefined) return result
+    if (metadata === undefined || !hasLifecycle(this.dataSource)) return result
     const columns = fileColumnsOfTable(this.dataSource, metadata)
     if (columns.some(({ field }) => field.onRemove === 'delete')) {
       await warnOfBulkWrite(runnerOf(this) ?? this.dataSource, metadata, 'delete')
@@ -77,13 +79,13 @@ function runnerOf(builder: object): QueryRunner | undefined {
   return (builder as { queryRunner?: QueryRunner }).queryRunner
 }
 
-/** The entity of a statement that is not one of the executor's own, in a DataSource whose files have a lifecycle. */
+/** The entity with files of a statement that is not one of the executor's own. */
 function statementOf(builder: {
   dataSource: DataSource
   expressionMap: { mainAlias?: { hasMetadata: boolean; metadata: EntityMetadata } | undefined }
 }): EntityMetadata | undefined {
   const alias = builder.expressionMap.mainAlias
-  if (isOfExecutor() || !alias?.hasMetadata || !hasLifecycle(builder.dataSource)) return undefined
+  if (isOfExecutor() || !alias?.hasMetadata) return undefined
   return fileColumnsOfTable(builder.dataSource, alias.metadata).length > 0 ? alias.metadata : undefined
 }
 
@@ -108,6 +110,14 @@ async function withFiles<Result>(
   const { dataSource } = builder
   const files = () =>
     valueSets().flatMap((values) => columns.flatMap((column) => filesOf(column, values) ?? []))
+  if (!hasLifecycle(dataSource)) {
+    if (files().length > 0) warnOfNoSubscriber(dataSource)
+    return execute()
+  }
+  const check = () => {
+    for (const values of valueSets())
+      for (const column of columns) assertRules(column, column.valueIn(values))
+  }
   const isReplacing = columns.some(
     (column) =>
       column.field.onReplace === 'delete' &&
@@ -117,6 +127,7 @@ async function withFiles<Result>(
   const runner = given ?? dataSource.createQueryRunner('master')
   try {
     if (given === undefined) builder.setQueryRunner(runner)
+    check()
     const early = files()
     if (early.length === 0) {
       const result = await execute()
@@ -130,6 +141,7 @@ async function withFiles<Result>(
         TransactionFiles.of(runner).offer(files().filter(isUpload))
         throw error
       })
+      check() // What a listener has set, too.
       const late = files().filter((file) => !early.includes(file))
       for (const some of [changes, await holdAll(runner, metadata, late, true)])
         await settle(some, outcome(result))
