@@ -126,7 +126,7 @@ function adaptComparison(): void {
       if (Array.isArray(value)) setChange(subject, column, value)
       const loaded = loadedValue(metadata, entity, column)
       if (filesIn(value).length > 0) warnOfNoSubscriber(metadata.dataSource)
-      assertRules(column, value, [loaded?.value, databaseEntity && column.valueIn(databaseEntity)])
+      assertRules(column, value, [databaseEntity && column.valueIn(databaseEntity), loaded?.value])
       if (databaseEntity === undefined || loaded === undefined) continue
       if (!isSameValue(loaded.value, value)) {
         // What it was given, the row has already.

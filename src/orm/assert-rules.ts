@@ -1,6 +1,7 @@
 import { ConfigurationError, isS3FileError } from '../core/errors.js'
 import { assertAccepted } from '../core/file-policy.js'
 import { canonicalType, isKnownType, unknownType } from '../core/media-types.js'
+import { refId } from '../core/object-ref.js'
 import type { S3File } from '../core/s3-file.js'
 import { type FileColumn, filesIn } from './file-columns.js'
 import { isSameValue } from './loaded-files.js'
@@ -13,9 +14,9 @@ import { isSameValue } from './loaded-files.js'
  * @throws ConfigurationError `invalid-value` naming field, rule and value.
  */
 export function assertRules(column: FileColumn, value: unknown, known: readonly unknown[] = []): void {
-  const knownFiles = known.flatMap(filesIn)
+  const knownFiles = new Map(known.flatMap(filesIn).map((file) => [refId(file), file]))
   for (const file of filesIn(value)) {
-    if (knownFiles.some((other) => isSameValue(other, file))) continue
+    if (isSameValue(knownFiles.get(refId(file)), file)) continue
     assertStorage(column, file)
     if (column.field.checksOnSave === false) continue
     assertSize(column, file)
