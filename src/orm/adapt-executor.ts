@@ -4,6 +4,7 @@ import type { Subject } from 'typeorm/persistence/Subject.js'
 import { SubjectChangedColumnsComputer } from 'typeorm/persistence/SubjectChangedColumnsComputer.js'
 import { SubjectExecutor } from 'typeorm/persistence/SubjectExecutor.js'
 import { ConfigurationError } from '../core/errors.js'
+import { assertRules } from './assert-rules.js'
 import { FileChanges, type RowUpdate } from './file-changes.js'
 import {
   assertFileValue,
@@ -20,6 +21,7 @@ import { hasLifecycle } from './lifecycle-options.js'
 import { copyOf, isSameValue, keepLoaded, loadedValue, noteSaved, noteSeen } from './loaded-files.js'
 import { rethrowRefusal } from './note-arrivals.js'
 import { TransactionFiles } from './transaction-files.js'
+import { warnOfNoSubscriber } from './warn-of-no-subscriber.js'
 
 /*
  * TypeORM (1.0 to 1.1) has no event that would do. Its events come while the listeners of others still run, not at all
@@ -64,7 +66,6 @@ interface ExecutorChanges {
 
 /** Executors of one transaction, which locks do not keep from each other: what one looks at, another one may write. */
 const turns = new WeakMap<QueryRunner, Promise<void>>()
-
 const changesOf = new WeakMap<Executor, ExecutorChanges>()
 
 /**
@@ -73,7 +74,7 @@ const changesOf = new WeakMap<Executor, ExecutorChanges>()
  */
 const valuesOf = new WeakMap<Subject, Map<FileColumn, unknown>>()
 
-/** Whether what runs now is a statement of the executor's own: what it does to files is known. */
+/** Whether a statement of the executor's own runs now: what it does to files is known. */
 export function isOfExecutor(): boolean {
   return insideExecutor.getStore() === 'statements'
 }
@@ -125,14 +126,17 @@ function adaptComparison(): void {
       const value = values.get(column)
       if (Array.isArray(value)) setChange(subject, column, value)
       const loaded = loadedValue(metadata, entity, column)
+      if (filesIn(value).length > 0) warnOfNoSubscriber(metadata.dataSource)
+      assertRules(column, value, [databaseEntity && column.valueIn(databaseEntity), loaded?.value])
       if (databaseEntity === undefined || loaded === undefined) continue
       if (!isSameValue(loaded.value, value)) {
         // What it was given, the row has already.
         if (isSameValue(value, column.valueIn(databaseEntity))) noteSeen(metadata, entity, filesIn(value))
         continue
       }
-      subject.changeMaps = subject.changeMaps.filter((change) => !isPartOf(column, change.column))
-      subject.diffColumns = subject.diffColumns.filter((changed) => !isPartOf(column, changed))
+      const parts = new Set<unknown>(column.parts)
+      subject.changeMaps = subject.changeMaps.filter((change) => !parts.has(change.column))
+      subject.diffColumns = subject.diffColumns.filter((changed) => !parts.has(changed))
     }
   }
 }
@@ -173,8 +177,8 @@ function adaptOperations(executor: Executor): void {
   ] as const) {
     const operations = executor[name]
     executor[name] = function () {
-      const isOurs = changesOf.has(this)
-      return isOurs ? insideExecutor.run('statements', () => operations.call(this)) : operations.call(this)
+      const work = () => operations.call(this)
+      return changesOf.has(this) ? insideExecutor.run('statements', work) : work()
     }
   }
   // The last of them.
@@ -294,8 +298,4 @@ function agreedValues(subject: Subject): Map<FileColumn, unknown> {
 /** Of the table: a row of a child entity may be removed through its parent. */
 function hasFiles({ metadata }: Subject): boolean {
   return fileColumnsOfTable(metadata.dataSource, metadata).length > 0
-}
-
-function isPartOf({ parts }: FileColumn, column: unknown): boolean {
-  return (parts as readonly unknown[]).includes(column)
 }

@@ -10,6 +10,7 @@ import {
 import type { S3File } from '../core/s3-file.js'
 import { isUpload } from '../core/upload-ledger.js'
 import { isOfExecutor } from './adapt-executor.js'
+import { assertRules } from './assert-rules.js'
 import { FileChanges } from './file-changes.js'
 import {
   assertFileValue,
@@ -24,6 +25,7 @@ import { hasLifecycle } from './lifecycle-options.js'
 import { rethrowRefusal } from './note-arrivals.js'
 import { TransactionFiles } from './transaction-files.js'
 import { warnOfBulkWrite } from './warn-of-bulk-write.js'
+import { warnOfNoSubscriber } from './warn-of-no-subscriber.js'
 
 const isAdapted = Symbol.for('typeorm-s3-file.adapted')
 
@@ -65,7 +67,7 @@ export function adaptQueryBuilders(): void {
   DeleteQueryBuilder.prototype.execute = async function () {
     const result = await remove.call(this)
     const metadata = statementOf(this)
-    if (metadata === undefined) return result
+    if (metadata === undefined || !hasLifecycle(this.dataSource)) return result
     const columns = fileColumnsOfTable(this.dataSource, metadata)
     if (columns.some(({ field }) => field.onRemove === 'delete')) {
       await warnOfBulkWrite(runnerOf(this) ?? this.dataSource, metadata, 'delete')
@@ -79,13 +81,13 @@ function runnerOf(builder: object): QueryRunner | undefined {
   return (builder as { queryRunner?: QueryRunner }).queryRunner
 }
 
-/** The entity of a statement that is not one of the executor's own, in a DataSource whose files have a lifecycle. */
+/** The entity with files of a statement that is not one of the executor's own. */
 function statementOf(builder: {
   dataSource: DataSource
   expressionMap: { mainAlias?: { hasMetadata: boolean; metadata: EntityMetadata } | undefined }
 }): EntityMetadata | undefined {
   const alias = builder.expressionMap.mainAlias
-  if (isOfExecutor() || !alias?.hasMetadata || !hasLifecycle(builder.dataSource)) return undefined
+  if (isOfExecutor() || !alias?.hasMetadata) return undefined
   return fileColumnsOfTable(builder.dataSource, alias.metadata).length > 0 ? alias.metadata : undefined
 }
 
@@ -110,6 +112,10 @@ async function withFiles<Result>(
   const { dataSource } = builder
   const files = () =>
     valueSets().flatMap((values) => columns.flatMap((column) => filesOf(column, values) ?? []))
+  if (!hasLifecycle(dataSource)) {
+    if (files().length > 0) warnOfNoSubscriber(dataSource)
+    return execute()
+  }
   const isReplacing = columns.some(
     (column) =>
       column.field.onReplace === 'delete' &&
@@ -133,6 +139,7 @@ async function withFiles<Result>(
         TransactionFiles.of(runner).offer(files().filter(isUpload))
         throw error
       })
+      assertFileValues(columns, valueSets()) // What a listener has set, too.
       const late = files().filter((file) => !early.includes(file))
       for (const some of [changes, await holdAll(runner, metadata, late, true)])
         await settle(some, outcome(result))
@@ -151,15 +158,18 @@ async function withFiles<Result>(
 }
 
 /**
- * Refuses what is no file before TypeORM looks for its parts. An expression of SQL is the caller's own.
+ * Refuses what is no file before TypeORM looks for its parts, and files that do not fit the field. An expression of SQL is
+ * the caller's own.
  *
- * @throws ConfigurationError `invalid-value`.
+ * @throws UploadError `not-a-file`; ConfigurationError `invalid-value`.
  */
 function assertFileValues(columns: FileColumn[], valueSets: ObjectLiteral[]): void {
   for (const values of valueSets) {
     for (const column of columns) {
       const value = column.valueIn(values)
-      if (typeof value !== 'function') assertFileValue(column, value)
+      if (typeof value === 'function') continue
+      assertFileValue(column, value)
+      assertRules(column, value)
     }
   }
 }

@@ -31,6 +31,11 @@ export interface S3FileFieldOptions extends FileRules {
   onReplace?: 'delete' | 'keep'
   /** Whether COMMIT deletes the object of a row that is removed; a soft removal keeps it. @default 'delete' */
   onRemove?: 'delete' | 'keep'
+  /**
+   * Whether `save()` and the query builders refuse a file that was uploaded elsewhere and does not fit `accept`,
+   * `maxSizeBytes`, `minSizeBytes` or `storage`. With `layout: 'key'` the storage is always checked. @default true
+   */
+  checkOnSave?: boolean
   /** Whether `find()` loads it without being asked. @default true */
   select?: boolean
   /**
@@ -47,6 +52,7 @@ const checks: Record<keyof S3FileFieldOptions, OptionCheck> = {
   multiple: option.boolean,
   onReplace: option.oneOf('delete', 'keep'),
   onRemove: option.oneOf('delete', 'keep'),
+  checkOnSave: option.boolean,
   select: option.boolean,
   column: option.object,
 }
@@ -112,7 +118,7 @@ export function s3FileColumn(options: S3FileFieldOptions = {}): EntitySchemaColu
 function createField(owner: string, label: string, options: S3FileFieldOptions): FileField {
   checkOptions(owner, options, checks)
   const { layout = 'json', multiple = false, onReplace = 'delete', onRemove = 'delete', ...others } = options
-  const { nullable: _, select: __, column: ___, ...rules } = others
+  const { nullable: _, select: __, column: ___, checkOnSave: checksOnSave, ...rules } = others
   checkRules(owner, rules)
   if (multiple && layout !== 'json') {
     throw new ConfigurationError(
@@ -129,7 +135,7 @@ function createField(owner: string, label: string, options: S3FileFieldOptions):
       )
     }
   }
-  const field = { label, layout, isMultiple: multiple, onReplace, onRemove, rules }
+  const field = { label, layout, isMultiple: multiple, onReplace, onRemove, checksOnSave, rules }
   if (layout === 'json') return field
   const maxKeyLength = keyLengthOf(owner, options.column)
   assertRoomForKeys(owner, rules.key ?? 'unique', normalizePrefix(owner, rules.keyPrefix), maxKeyLength)

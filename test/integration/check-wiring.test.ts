@@ -1,7 +1,7 @@
 import { DataSource, type DataSourceOptions, Entity, PrimaryGeneratedColumn } from 'typeorm'
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest'
 import type { Finding } from '../../src/core/finding.ts'
-import type { S3File } from '../../src/core/s3-file.ts'
+import { S3File } from '../../src/core/s3-file.ts'
 import { configureStorages } from '../../src/core/storage-registry.ts'
 import { checkWiring } from '../../src/orm/check-wiring.ts'
 import { FileJournalEntry } from '../../src/orm/file-journal-entry.ts'
@@ -29,6 +29,12 @@ class WiredKept {
   @PrimaryGeneratedColumn() id!: number
   @S3FileField({ nullable: true, layout: 'key', storage: 'archive', onReplace: 'keep', onRemove: 'keep' })
   file!: S3File | null
+}
+
+@Entity('wired_json')
+class WiredJsonb {
+  @PrimaryGeneratedColumn() id!: number
+  @S3FileField({ nullable: true, column: { type: 'jsonb' } }) file!: S3File | null
 }
 
 @Entity('wired_kept')
@@ -192,6 +198,20 @@ describe.each(databasesOfRun())('checkWiring on %s', (database) => {
       await dataSource.query(statement as string)
       expect(one(await findings(), 'columns')).toMatchObject({ status: 'ok' })
       expect(await dataSource.query('SELECT file FROM wired_kept')).toEqual([{ file: 'kept' }])
+    })
+
+    it('gives the statement that makes jsonb of json on PostgreSQL and keeps the files', async () => {
+      await start({ entities: [WiredJson] })
+      if (!isPostgres()) return
+      await dataSource.manager.save(Object.assign(new WiredJson(), { file: new S3File({ key: 'kept' }) }))
+      await dataSource.destroy()
+      await start({ entities: [WiredJsonb], synchronize: false, dropSchema: false })
+      const fix = one(await findings(), 'columns')?.fix as string
+      expect(fix).toContain("column: { type: 'json' } of WiredJsonb.file")
+      const [, statement] = /(ALTER TABLE .*?)\. Do not/.exec(fix) ?? []
+      await dataSource.query(statement as string)
+      expect(one(await findings(), 'columns')).toMatchObject({ status: 'ok' })
+      expect(await dataSource.manager.find(WiredJsonb)).toMatchObject([{ file: { key: 'kept' } }])
     })
 
     it("names no option for a part of layout 'columns' that has none, nor for the journal", async () => {
