@@ -201,7 +201,7 @@ describe.each(databasesOfRun())('checkWiring on %s', (database) => {
     })
 
     it('gives the statement that makes jsonb of json on PostgreSQL and keeps the files', async () => {
-      await start({ entities: [WiredJson] })
+      await start({ entities: [WiredJson], subscribers: [] })
       if (!isPostgres()) return
       await dataSource.manager.save(Object.assign(new WiredJson(), { file: new S3File({ key: 'kept' }) }))
       await dataSource.destroy()
