@@ -57,8 +57,8 @@ export interface FileField {
   onReplace: 'delete' | 'keep'
   /** What becomes of the object when the row is removed. */
   onRemove: 'delete' | 'keep'
-  /** Whether a row takes only files that fit the rules, wherever they were uploaded. @default true */
-  checksOnSave?: boolean | undefined
+  /** Whether a row takes only files that fit the rules, wherever they were uploaded. */
+  checksOnSave: boolean
   /** The most characters of a key that the row's column takes; undefined for one that takes any. */
   maxKeyLength?: number
   rules: FileRules

@@ -18,7 +18,7 @@ export function assertRules(column: FileColumn, value: unknown, known: readonly 
   for (const file of filesIn(value)) {
     if (isSameValue(knownFiles.get(refId(file)), file)) continue
     assertStorage(column, file)
-    if (column.field.checksOnSave === false) continue
+    if (!column.field.checksOnSave) continue
     assertSize(column, file)
     assertType(column, file)
   }
@@ -32,7 +32,7 @@ function assertStorage(column: FileColumn, file: S3File): void {
   const { rules, layout, checksOnSave } = column.field
   const isKey = layout === 'key'
   const { storage = isKey ? 'default' : file.storage } = rules
-  if (file.storage === storage || (checksOnSave === false && !isKey)) return
+  if (file.storage === storage || (!checksOnSave && !isKey)) return
   const is = `is in storage '${file.storage}'`
   throw broken(column, file, { rule: 'storage', wanted: storage, value: file.storage, is })
 }

@@ -118,7 +118,7 @@ export function s3FileColumn(options: S3FileFieldOptions = {}): EntitySchemaColu
 function createField(owner: string, label: string, options: S3FileFieldOptions): FileField {
   checkOptions(owner, options, checks)
   const { layout = 'json', multiple = false, onReplace = 'delete', onRemove = 'delete', ...others } = options
-  const { nullable: _, select: __, column: ___, checkOnSave: checksOnSave, ...rules } = others
+  const { nullable: _, select: __, column: ___, checkOnSave: checksOnSave = true, ...rules } = others
   checkRules(owner, rules)
   if (multiple && layout !== 'json') {
     throw new ConfigurationError(

@@ -9,7 +9,15 @@ import {
 } from '../../src/core/file-field.ts'
 
 function field(label: string): FileField {
-  return { label, layout: 'json', isMultiple: false, onReplace: 'delete', onRemove: 'delete', rules: {} }
+  return {
+    label,
+    layout: 'json',
+    isMultiple: false,
+    onReplace: 'delete',
+    onRemove: 'delete',
+    checksOnSave: true,
+    rules: {},
+  }
 }
 
 function find(owner: unknown, property: string): FileField {

@@ -17,7 +17,7 @@ import { s3StorageDefaults } from '../../src/storage/s3-storage-defaults.ts'
 import { clamAvDefaults, clamAvInspector } from '../../src/upload/clam-av-inspector.ts'
 import { defaultFieldMemoryBytes } from '../../src/upload/field-memory.ts'
 import { resolveLimits } from '../../src/upload/form-limits.ts'
-import { uploadFromRequest } from '../../src/upload/upload-from-request.ts'
+import { uploadFormFromRequest, uploadFromRequest } from '../../src/upload/upload-from-request.ts'
 import { uploadFromStream } from '../../src/upload/upload-from-stream.ts'
 import { setUploadLimits, defaults as uploadLimitDefaults } from '../../src/upload/upload-slots.ts'
 import { resolveTarget } from '../../src/upload/upload-target.ts'
@@ -47,18 +47,32 @@ class Holder {
   file!: S3File
 }
 S3FileField()(Holder.prototype, 'file')
-const { layout, isMultiple, onReplace, onRemove } = findField(Holder as never, 'file')
+const { layout, isMultiple, onReplace, onRemove, checksOnSave } = findField(Holder as never, 'file')
 const { nullable, select = true } = s3FileColumn()
 
 export const optionGroups: OptionGroup[] = [
   {
     name: 'S3FileFieldOptions',
     give: s3FileColumn,
-    defaults: { ...targetDefaults, layout, multiple: isMultiple, onReplace, onRemove, nullable, select },
+    defaults: {
+      ...targetDefaults,
+      layout,
+      multiple: isMultiple,
+      onReplace,
+      onRemove,
+      checkOnSave: checksOnSave,
+      nullable,
+      select,
+    },
   },
   {
     name: 'UploadRequestOptions',
     give: (options) => uploadFromRequest(undefined, options),
+    defaults: targetDefaults,
+  },
+  {
+    name: 'UploadFormOptions',
+    give: (options) => uploadFormFromRequest(undefined, options),
     defaults: targetDefaults,
   },
   {

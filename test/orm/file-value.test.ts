@@ -15,6 +15,7 @@ const field = {
   isMultiple: false,
   onReplace: 'delete',
   onRemove: 'delete',
+  checksOnSave: true,
   rules: {},
 } as const
 const list = { ...field, label: 'Document.files', isMultiple: true }

@@ -106,6 +106,7 @@ describe('an inspector', () => {
       isMultiple: false,
       onReplace: 'delete',
       onRemove: 'delete',
+      checksOnSave: true,
       rules: { inspect: ofField.inspect },
     })
     await uploadFromStream(Buffer.from('x'), { into: [Document, 'file'], inspect: [ofCall.inspect] })

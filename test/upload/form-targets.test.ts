@@ -13,7 +13,13 @@ class User {
 class Application {
   declare cv: S3File
 }
-const field = { layout: 'json', isMultiple: false, onReplace: 'delete', onRemove: 'delete' } as const
+const field = {
+  layout: 'json',
+  isMultiple: false,
+  onReplace: 'delete',
+  onRemove: 'delete',
+  checksOnSave: true,
+} as const
 registerField(User, 'photo', {
   ...field,
   label: 'User.photo',

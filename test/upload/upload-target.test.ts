@@ -15,6 +15,7 @@ registerField(Document, 'file', {
   isMultiple: false,
   onReplace: 'delete',
   onRemove: 'delete',
+  checksOnSave: true,
   rules: {
     storage: 'archive',
     keyPrefix: 'documents',
@@ -127,6 +128,7 @@ describe('a field whose column is too short for its keys', () => {
     isMultiple: false,
     onReplace: 'delete',
     onRemove: 'delete',
+    checksOnSave: true,
     maxKeyLength: 40,
     rules: {},
   })
