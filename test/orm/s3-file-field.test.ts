@@ -26,6 +26,7 @@ describe('@S3FileField()', () => {
       isMultiple: false,
       onReplace: 'delete',
       onRemove: 'delete',
+      checksOnSave: true,
       rules,
     })
   })
