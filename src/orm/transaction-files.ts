@@ -9,6 +9,8 @@ interface Level {
   offered: Set<S3File>
   /** Uploads that a row refers to, or may do. */
   attached: Set<S3File>
+  /** Uploads of statements that found no row. */
+  untaken: Set<S3File>
   released: ObjectRef[]
   /** Uploads of savepoints that were rolled back, or for rows that were not there any more. */
   undone: Set<S3File>
@@ -60,9 +62,10 @@ export class TransactionFiles {
     for (const file of files) this.#top().attached.add(file)
   }
 
-  /** No row has taken them: they are as they were before. */
+  /** No row has taken them: after a COMMIT they are as they were before. */
   withdraw(files: Iterable<S3File>): void {
-    for (const file of files) this.#top().offered.delete(file)
+    const { offered, untaken } = this.#top()
+    for (const file of files) if (offered.delete(file)) untaken.add(file)
   }
 
   undo(files: Iterable<S3File>): void {
@@ -93,6 +96,7 @@ export class TransactionFiles {
     const top = this.#top()
     for (const file of above.offered) top.offered.add(file)
     for (const file of above.attached) top.attached.add(file)
+    for (const file of above.untaken) top.untaken.add(file)
     for (const file of above.undone) top.undone.add(file)
     top.released.push(...above.released)
     top.onUndo.push(...above.onUndo)
@@ -159,6 +163,7 @@ function newLevel(): Level {
   return {
     offered: new Set(),
     attached: new Set(),
+    untaken: new Set(),
     released: [],
     undone: new Set(),
     onUndo: [],
@@ -166,8 +171,8 @@ function newLevel(): Level {
   }
 }
 
-function* uploadsIn({ offered, attached, undone }: Level): Generator<S3File> {
-  for (const files of [offered, attached, undone]) yield* files
+function* uploadsIn({ offered, attached, untaken, undone }: Level): Generator<S3File> {
+  for (const files of [offered, attached, untaken, undone]) yield* files
 }
 
 /** Last first: an entity may have been saved several times. */

@@ -207,6 +207,23 @@ describe.each(settings)('on $name', ({ database, hasJournal }) => {
       },
     )
 
+    it.each(['COMMIT', 'ROLLBACK'] as const)(
+      'deletes the upload of an update() that found no row with a ROLLBACK only: %s',
+      async (end) => {
+        const file = await world.upload('a')
+        const work = world.dataSource.transaction(async (manager) => {
+          await manager.update(target, { id: 12_345 }, { file })
+          if (end === 'ROLLBACK') throw new Stop()
+        })
+        if (end === 'ROLLBACK') await expect(work).rejects.toThrow(Stop)
+        else await work
+        await filesSettled()
+        expect(await world.s3.keys()).toHaveLength(end === 'ROLLBACK' ? 0 : 1)
+        if (end === 'COMMIT') await file.discard()
+        await world.expectTruth()
+      },
+    )
+
     it('loses and keeps objects as always when listeners are switched off', async () => {
       const row = await saved(Class)
       await world.manager.save(Object.assign(row, { file: await world.upload('b') }), { listeners: false })
