@@ -69,6 +69,7 @@ export type { S3StorageOptions } from './storage/s3-storage-options.js'
 export type { SignFunction } from './storage/s3-url-signer.js'
 export { type ClamAvOptions, clamAvInspector } from './upload/clam-av-inspector.js'
 export type { FormLimits } from './upload/form-limits.js'
+export type { IntoByField } from './upload/form-targets.js'
 export type { PrefixQueryParam } from './upload/prefix-query-param.js'
 export { sha256Inspector } from './upload/sha256-inspector.js'
 export {
@@ -81,4 +82,4 @@ export {
 export { type StreamSource, type UploadStreamOptions, uploadFromStream } from './upload/upload-from-stream.js'
 export type { UploadProgress } from './upload/upload-session.js'
 export { setUploadLimits, type UploadLimits } from './upload/upload-slots.js'
-export type { TargetOptions } from './upload/upload-target.js'
+export type { Into, TargetOptions } from './upload/upload-target.js'
