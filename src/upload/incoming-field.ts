@@ -1,15 +1,13 @@
+import { decodeText } from './decode-text.js'
 import type { FormTally } from './form-tally.js'
 import type { PartHeader } from './part-header.js'
 
-const utf8 = new TextDecoder('utf-8', { ignoreBOM: true })
-
 /** In UTF-8, as the URL and Fetch standards have it for forms, unless the part says a charset that is known. */
-function decoderOf(charset: string | undefined): TextDecoder {
-  if (charset === undefined) return utf8
+function textOf(bytes: Buffer, charset: string | undefined): string {
   try {
-    return new TextDecoder(charset, { ignoreBOM: true })
+    return decodeText(bytes, charset)
   } catch {
-    return utf8
+    return decodeText(bytes)
   }
 }
 
@@ -52,6 +50,6 @@ export class IncomingField {
   }
 
   end(): void {
-    this.#onEnd?.(this.#name, decoderOf(this.#charset).decode(this.#value.subarray(0, this.#bytes)))
+    this.#onEnd?.(this.#name, textOf(this.#value.subarray(0, this.#bytes), this.#charset))
   }
 }

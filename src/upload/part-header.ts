@@ -1,5 +1,6 @@
 import { UploadError } from '../core/errors.js'
 import { isTextType } from '../core/media-types.js'
+import { decodeText } from './decode-text.js'
 import { parseMediaType } from './parse-media-type.js'
 
 /** What the headers of a part say of it. */
@@ -129,7 +130,7 @@ function extendedText(value: string | undefined): string | undefined {
   if (charset === undefined || text === undefined) return undefined
   const bytes = text.replace(/%(..)/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
   try {
-    return new TextDecoder(charset, { fatal: true, ignoreBOM: true }).decode(Buffer.from(bytes, 'latin1'))
+    return decodeText(Buffer.from(bytes, 'latin1'), charset, { fatal: true })
   } catch {
     return undefined // An unknown charset, or bytes that are none of its characters.
   }
