@@ -17,11 +17,13 @@ import {
   type FileColumn,
   fileColumnsOf,
   fileColumnsOfTable,
+  filesIn,
   filesOf,
   insertedColumns,
 } from './file-columns.js'
 import { inTransaction } from './in-transaction.js'
 import { hasLifecycle } from './lifecycle-options.js'
+import { sourceOf } from './loaded-files.js'
 import { rethrowRefusal } from './note-arrivals.js'
 import { TransactionFiles } from './transaction-files.js'
 import { warnOfBulkWrite } from './warn-of-bulk-write.js'
@@ -35,7 +37,8 @@ const isAdapted = Symbol.for('typeorm-s3-file.adapted')
  */
 export function adaptQueryBuilders(): void {
   const prototype = InsertQueryBuilder.prototype as InsertQueryBuilder<ObjectLiteral> & { [isAdapted]?: true }
-  if (prototype[isAdapted]) return
+  // Its own: QueryBuilder's prototype, from which it inherits, may be adapted already (columns-in-queries.ts).
+  if (Object.hasOwn(prototype, isAdapted)) return
   prototype[isAdapted] = true
   const { execute: insert } = InsertQueryBuilder.prototype
   InsertQueryBuilder.prototype.execute = function () {
@@ -169,9 +172,18 @@ function assertFileValues(columns: FileColumn[], valueSets: ObjectLiteral[]): vo
       const value = column.valueIn(values)
       if (typeof value === 'function') continue
       assertFileValue(column, value)
-      assertRules(column, value)
+      assertRules(column, value, valuesOfSources(column, value))
     }
   }
+}
+
+/** What the rows have, in the same column, that the files were read from: the rules may be stricter by now. */
+function valuesOfSources(column: FileColumn, value: unknown): unknown[] {
+  return filesIn(value).flatMap((file) => {
+    const source = sourceOf(file)
+    const isOfTable = source?.metadata.tablePath === column.column.entityMetadata.tablePath
+    return isOfTable ? [column.valueIn(source.entity)] : []
+  })
 }
 
 async function holdAll(

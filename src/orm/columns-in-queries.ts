@@ -1,7 +1,7 @@
-import { type EntityMetadata, QueryBuilder, SelectQueryBuilder } from 'typeorm'
+import { type EntityMetadata, Equal, IsNull, Or, QueryBuilder, SelectQueryBuilder } from 'typeorm'
 import type { FileField } from '../core/file-field.js'
 import { recordProperties } from '../core/file-record.js'
-import { isS3File } from '../core/s3-file.js'
+import { isS3File, type S3File } from '../core/s3-file.js'
 import { fieldOfColumn } from './column-metadata.js'
 import { isPlain, notAFile } from './file-value.js'
 
@@ -17,12 +17,19 @@ interface Internals {
   }
   selects: string[]
   createPropertyPath(metadata: EntityMetadata, entity: object, prefix?: string): string[]
+  getPredicates(where: object): Iterable<unknown>
   buildWhere(where: object, metadata: EntityMetadata, alias: string, embedPrefix?: string): string
   buildSelect(select: object | true, metadata: EntityMetadata, alias: string, embedPrefix?: string): void
   executeEntitiesAndRawResults(...args: unknown[]): Promise<unknown>
 }
 
 const isAdapted = Symbol.for('typeorm-s3-file.adapted')
+
+/** While TypeORM looks for the properties of criteria, and not for those of values to be written. */
+let isOfCriteria = false
+
+/** What builders select that are at work, as they were given it: one may be at work twice. */
+const atWork = new WeakMap<object, { selects: Select[]; count: number }>()
 
 /**
  * Makes query builders know the parts of a file in `layout: 'columns'`, once in a process: TypeORM takes the file for an
@@ -33,11 +40,11 @@ export function adaptQueriesOfColumns(): void {
   if (every[isAdapted]) return
   every[isAdapted] = true
 
-  const { createPropertyPath } = every
+  const { createPropertyPath, getPredicates } = every
   every.createPropertyPath = function (metadata, entity, prefix) {
     const files = filesInColumns(metadata)
     assertHasProperties(files.get(`${prefix}`), entity)
-    if (isS3File(entity)) return partsOf(`${prefix}`)
+    if (isS3File(entity)) return isOfCriteria ? [`${prefix}.key`, `${prefix}.storage`] : partsOf(`${prefix}`)
     // TypeORM looks for no parts in what is no object.
     return createPropertyPath.call(this, metadata, entity, prefix).flatMap((path) => {
       const value = (entity as Record<string, unknown>)[prefix ? path.slice(prefix.length + 1) : path]
@@ -47,11 +54,24 @@ export function adaptQueriesOfColumns(): void {
     })
   }
 
+  // In criteria a file stands for its object, as in `find()`: parts of it that are null are equal to nothing.
+  every.getPredicates = function* (where) {
+    isOfCriteria = true
+    let predicates: unknown[]
+    try {
+      predicates = [...getPredicates.call(this, where)]
+    } finally {
+      isOfCriteria = false
+    }
+    yield* predicates
+  }
+
   const selecting = SelectQueryBuilder.prototype as unknown as Internals
   const { buildWhere, buildSelect, executeEntitiesAndRawResults } = selecting
   selecting.buildWhere = function (where, metadata, alias, embedPrefix) {
-    assertHasProperties(filesInColumns(metadata).get(`${embedPrefix}`), where)
-    const criteria = isS3File(where) ? { key: where.key, storage: where.storage } : where
+    const field = filesInColumns(metadata).get(`${embedPrefix}`)
+    assertHasProperties(field, where)
+    const criteria = field !== undefined && isS3File(where) ? objectOf(field, where) : where
     return buildWhere.call(this, criteria, metadata, alias, embedPrefix)
   }
   // `select: { file: true }`, where TypeORM looks for parts.
@@ -63,12 +83,17 @@ export function adaptQueriesOfColumns(): void {
   // Only for this: a query for raw results gets what it asks for, and a count does not count what is added.
   selecting.executeEntitiesAndRawResults = async function (...args) {
     const { expressionMap } = this
-    const { selects } = expressionMap
-    expressionMap.selects = withWholeFiles(selects, expressionMap.aliases)
+    const own = atWork.get(expressionMap) ?? { selects: expressionMap.selects, count: 0 }
+    atWork.set(expressionMap, own)
+    own.count++
+    expressionMap.selects = withWholeFiles(own.selects, expressionMap.aliases)
     try {
       return await executeEntitiesAndRawResults.apply(this, args)
     } finally {
-      expressionMap.selects = selects
+      if (--own.count === 0) {
+        atWork.delete(expressionMap)
+        expressionMap.selects = own.selects
+      }
     }
   }
 }
@@ -83,6 +108,12 @@ function assertHasProperties(field: FileField | undefined, value: unknown): void
   if (field === undefined || value === null) return
   if (typeof value !== 'object' || (!isPlain(value) && Object.keys(value).length === 0))
     throw notAFile(field, value)
+}
+
+/** A row without a storage is read as one of the field's own. */
+function objectOf({ rules }: FileField, { key, storage }: S3File): object {
+  const isOwn = storage === (rules.storage ?? 'default')
+  return { key, storage: isOwn ? Or(Equal(storage), IsNull()) : storage }
 }
 
 /** A file of which a part is selected is loaded whole: without its key it is none, and the other parts are not null. */

@@ -82,16 +82,21 @@ export class FileJournal implements UploadLedger {
     const entry = newEntry('upload', object, { dueInSeconds: keepUnsavedSeconds })
     const write = () => this.run('note an upload', (manager) => this.statements.insert(manager, [entry]))
     await this.#runInTime('note an upload', signal, async (manager, runner, stop) => {
-      const insert = () => this.statements.insert(manager, [entry])
+      const insert = async () => {
+        stop.throwIfAborted()
+        await this.statements.insert(manager, [entry])
+      }
+      const takeBack = () => this.statements.delete(manager, { id: entry.id })
       // SQLite has one connection for all: the entry may come into somebody else's transaction.
       if (isSqliteFile(this.dataSource)) {
         await whileCommitted(runner, insert, { withinMs: maxWaitMs })
+        if (stop.aborted) await whileCommitted(runner, takeBack, { withinMs: maxWaitMs })
         return
       }
       await insert()
       if (runner.isTransactionActive) TransactionFiles.of(runner).onUndo(write)
       // Nobody has waited so long: there is no object, and will be none.
-      if (stop.aborted) await this.statements.delete(manager, { id: entry.id })
+      if (stop.aborted) await takeBack()
     })
     return new JournalLedgerEntry(this, entry.id, keepUnsavedSeconds)
   }

@@ -1,4 +1,5 @@
 import type { DataSource, QueryRunner } from 'typeorm'
+import { JournalError } from '../core/errors.js'
 
 /**
  * Runs `work` on a connection of its own to the database that is written to: a replica may not have the last commit yet.
@@ -14,11 +15,32 @@ export async function onRunner<Result>(
   const runner = dataSource.createQueryRunner('master')
   try {
     if (stop !== undefined) {
-      await runner.connect()
+      await connectInTurn(runner)
       stop.throwIfAborted()
     }
     return await work(runner)
   } finally {
     await runner.release()
+  }
+}
+
+/** Work that waits for a connection, which nobody takes out of the pool's queue again, also when its upload has ended. */
+const mostWaiting = 1000
+const waiting = new WeakMap<DataSource, number>()
+
+async function connectInTurn(runner: QueryRunner): Promise<void> {
+  const { dataSource } = runner
+  const count = (by: number) => waiting.set(dataSource, (waiting.get(dataSource) ?? 0) + by)
+  if ((waiting.get(dataSource) ?? 0) >= mostWaiting) {
+    throw new JournalError(
+      'journal-failed',
+      `${mostWaiting} uploads wait for a connection already: all connections of the pool are in use`,
+    )
+  }
+  count(1)
+  try {
+    await runner.connect()
+  } finally {
+    count(-1)
   }
 }

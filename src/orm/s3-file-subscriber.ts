@@ -12,8 +12,8 @@ import {
 import { ConfigurationError } from '../core/errors.js'
 import type { ObjectRef } from '../core/object-ref.js'
 import { checkOptions } from '../core/options.js'
-import type { S3File } from '../core/s3-file.js'
-import { UnreadableS3File } from '../core/unreadable-s3-file.js'
+import { isS3File, isUnreadable, type S3File } from '../core/s3-file.js'
+import type { UnreadableS3File } from '../core/unreadable-s3-file.js'
 import {
   isUpload,
   markCommitting,
@@ -100,7 +100,10 @@ export class S3FileSubscriber implements EntitySubscriberInterface {
     noteLoaded(metadata, entity)
     for (const column of fileColumnsOf(metadata)) {
       for (const file of [column.valueIn(entity)].flat()) {
-        if (file instanceof UnreadableS3File) file.locate(JSON.stringify(metadata.getEntityIdMap(entity)))
+        // Not by `instanceof`: the file may be of another copy of this package.
+        if (!isS3File(file) || !isUnreadable(file)) continue
+        const unreadable = file as unknown as UnreadableS3File
+        unreadable.locate(JSON.stringify(metadata.getEntityIdMap(entity)))
       }
     }
   }

@@ -21,11 +21,15 @@ export function placeOfTable({
 /** Undefined for a database in memory: each DataSource has its own. */
 function placeOf({ options }: DataSource): string | undefined {
   const { replication, ...direct } = options as unknown as { replication?: { master?: object } }
-  const { type, url, host, port, socketPath, database } = { ...direct, ...replication?.master } as Record<
-    string,
-    unknown
-  >
-  if (type === 'sqljs' || database === ':memory:') return undefined
+  const { type, url, host, port, socketPath, database, driver, extra } = {
+    ...direct,
+    ...replication?.master,
+  } as Record<string, unknown>
+  if (type === 'sqljs' || database === ':memory:' || (type === 'better-sqlite3' && database === ''))
+    return undefined
+  // PGlite is a driver of its own in this process, and what `extra` says the pool believes: the address is not known here.
+  if (type === 'postgres' && driver !== undefined) return undefined
+  if (addresses.some((name) => Object.hasOwn((extra ?? {}) as object, name))) return undefined
   const { hostname, port: urlPort, pathname } = new URL(typeof url === 'string' ? url : 'none:/')
   return JSON.stringify([
     type,
@@ -34,6 +38,9 @@ function placeOf({ options }: DataSource): string | undefined {
     database ?? pathname.slice(1),
   ])
 }
+
+/** Options of pg and mysql2 that name a database. */
+const addresses = ['host', 'port', 'database', 'connectionString', 'socketPath', 'uri', 'stream']
 
 /** A URL may leave its port out, and options may name it. */
 const defaultPorts: Record<string, number> = { postgres: 5432, mysql: 3306, mariadb: 3306 }

@@ -16,7 +16,8 @@ export function clientGone(cause?: unknown): UploadError {
 export function isAborted(body: Readable): Promise<boolean> {
   const request = body as Readable & Partial<IncomingMessage>
   return new Promise((resolve) => {
-    if (request.aborted || request.httpVersionMajor !== 2) {
+    const isHttp2 = request.httpVersionMajor === 2 || 'rstCode' in request // A request, or its bare stream.
+    if (request.aborted || !isHttp2) {
       resolve(request.aborted === true)
       return
     }

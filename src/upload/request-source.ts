@@ -42,6 +42,8 @@ interface NodeRequest extends Readable {
   complete?: boolean
   rawBody?: unknown
   socket?: EventEmitter
+  /** Of HTTP/2. */
+  stream?: EventEmitter
 }
 
 /**
@@ -161,8 +163,10 @@ function fromNodeRequest(request: NodeRequest, given: unknown): RequestSource {
     watch: watchOf(request),
     watchConnection: (onGone) => {
       const onClose = () => onGone(clientGone())
-      request.socket?.on('close', onClose)
-      return () => request.socket?.off('close', onClose)
+      // Of HTTP/2 the stream: its `socket` is a proxy, whose `on` is the stream's and whose `off` is the socket's.
+      const connection = request.stream ?? request.socket
+      connection?.on('close', onClose)
+      return () => connection?.off('close', onClose)
     },
     goneError: async () => ((await isAborted(request)) ? clientGone() : undefined),
     discard: () => rest.letBy(),

@@ -63,6 +63,9 @@ export class UploadSession {
   readonly #traces: UploadTrace[] = []
   /** The events of a request's body come in nobody's context: a key function, or a span, would look for its own in vain. */
   readonly #callersContext = new AsyncResource('S3FileUpload')
+  /** Files that wait for a database. */
+  #waiting = 0
+  #unwatch: (() => void) | undefined
   #storedBytes = 0
   #receivedBytes = 0
 
@@ -195,11 +198,14 @@ export class UploadSession {
 
   /** A small body has come whole, and its client may leave, while a database is waited for. */
   async #whileConnected<Result>(work: Promise<Result>): Promise<Result> {
-    const unwatch = this.#options.watchConnection?.((error) => this.#stop.abort(error))
+    // Once for all files of a form: each of them may wait.
+    if (this.#waiting++ === 0) {
+      this.#unwatch = this.#options.watchConnection?.((error) => this.#stop.abort(error))
+    }
     try {
       return await unlessAborted(this.#stop.signal, work)
     } finally {
-      unwatch?.()
+      if (--this.#waiting === 0) this.#unwatch?.()
     }
   }
 

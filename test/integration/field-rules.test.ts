@@ -153,6 +153,8 @@ describe.each(settings)('the rules of a field on $name', (setting) => {
     const row = await world.manager.findOneByOrFail(Ruled, { id: 1 })
     await world.manager.save(row)
     await world.manager.save(Ruled, { id: 1, file: row.file }) // A plain object, as the row has it.
+    await world.manager.update(Ruled, { id: 1 }, { file: row.file })
+    await world.manager.upsert(Ruled, row, ['id'])
     const list = await world.manager.findOneByOrFail(RuledList, { id: 1 })
     list.files = [...(list.files ?? []), await world.upload('abc')]
     await world.manager.save(list)

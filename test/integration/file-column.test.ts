@@ -1,7 +1,7 @@
 import { IsNull, Like, MoreThan, Raw, type Repository } from 'typeorm'
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
 import { isS3FileError } from '../../src/core/errors.ts'
-import { isS3File, type S3File } from '../../src/core/s3-file.ts'
+import { isS3File, S3File } from '../../src/core/s3-file.ts'
 import { configureStorages } from '../../src/core/storage-registry.ts'
 import { withUrls } from '../../src/core/with-urls.ts'
 import { MemoryStorage } from '../../src/storage/memory-storage.ts'
@@ -282,6 +282,22 @@ describe.each(databasesOfRun())('a file column on %s', (name) => {
     await repository.save([{ file: wanted }, { file: other }])
     const found = await repository.find({ where: { file: wanted } })
     expect(found.map(({ file }) => file?.key)).toEqual([wanted.key])
+  })
+
+  it('layout columns takes a file for its object in every criterion, also one whose other parts are null', async () => {
+    const repository = database.dataSource.getRepository(InColumns)
+    const { key } = await newFile('bare.txt')
+    const bare = new S3File({ key })
+    for (const count of [
+      async () => (await repository.find({ where: { file: bare } })).length,
+      async () => (await repository.createQueryBuilder().where({ file: bare }).getMany()).length,
+      async () => (await repository.update({ file: bare }, { file: bare })).affected,
+      async () => (await repository.delete({ file: bare })).affected,
+    ]) {
+      await repository.clear()
+      await repository.save({ file: bare })
+      expect(await count()).toBe(1)
+    }
   })
 
   it("layout key takes no key from a client's JSON", async () => {

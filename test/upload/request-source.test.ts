@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events'
 import { PassThrough, Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { describe, expect, it, vi } from 'vitest'
@@ -194,4 +195,14 @@ it('tells a client that is gone from a body that was read', () => {
   const gone = nodeRequest({ complete: false })
   gone.destroy()
   expect(errorOf(() => requestSourceOf(gone)).code).toBe('client-gone')
+})
+
+it('the connection of an HTTP/2 request is watched at its stream, and only as long as it is asked for', () => {
+  // As Http2ServerRequest has it: the `on` of its socket is the stream's, the `off` is not.
+  const stream = new EventEmitter()
+  const socket = Object.assign(new EventEmitter(), { on: stream.on.bind(stream) })
+  const unwatch = requestSourceOf(nodeRequest({ socket, stream })).watchConnection(() => undefined)
+  expect(stream.listenerCount('close')).toBe(1)
+  unwatch()
+  expect(stream.listenerCount('close')).toBe(0)
 })
