@@ -1,9 +1,15 @@
 import { defineConfig } from 'vitest/config'
 
+// The same suites on TypeORM 0.3: TYPEORM=typeorm-0.3 names the package that stands in for the usual one.
+const { TYPEORM } = process.env
+const resolve = TYPEORM === undefined ? {} : { alias: [{ find: /^typeorm(?=$|\/)/, replacement: TYPEORM }] }
+
 export default defineConfig({
+  resolve,
   test: {
     projects: [
       {
+        extends: true,
         test: {
           name: 'unit',
           include: ['test/{cli,core,storage,upload,orm}/**/*.test.ts'],
@@ -12,6 +18,7 @@ export default defineConfig({
         },
       },
       {
+        extends: true,
         test: {
           // Random programs against a model: on SQLite in memory, unless the environment names servers.
           name: 'model',
@@ -22,6 +29,7 @@ export default defineConfig({
         },
       },
       {
+        extends: true,
         test: {
           name: 'integration',
           include: ['test/{adapters,integration}/**/*.test.ts'],
@@ -33,6 +41,7 @@ export default defineConfig({
         },
       },
       {
+        extends: true,
         test: {
           // Needs a Chromium, which npm does not bring.
           name: 'browser',
@@ -46,6 +55,7 @@ export default defineConfig({
         },
       },
       {
+        extends: true,
         test: {
           // What README and docs say, against the built package.
           name: 'docs',
@@ -58,6 +68,7 @@ export default defineConfig({
         },
       },
       {
+        extends: true,
         test: {
           name: 'package',
           include: ['test/package/**/*.test.ts'],

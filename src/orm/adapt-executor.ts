@@ -21,10 +21,11 @@ import { hasLifecycle } from './lifecycle-options.js'
 import { copyOf, isSameValue, keepLoaded, loadedValue, noteSaved, noteSeen } from './loaded-files.js'
 import { rethrowRefusal } from './note-arrivals.js'
 import { TransactionFiles } from './transaction-files.js'
+import { dataSourceOf } from './typeorm-versions.js'
 import { warnOfNoSubscriber } from './warn-of-no-subscriber.js'
 
 /*
- * TypeORM (1.0 to 1.1) has no event that would do. Its events come while the listeners of others still run, not at all
+ * TypeORM (0.3.31 to 1.1) has no event that would do. Its events come while the listeners of others still run, not at all
  * with `listeners: false`, and say nothing of the rows of a query builder; and `save()` compares an entity with the row as
  * it is now, not as it was loaded. So the two places that all writes pass learn of files: here the executor of `save()`
  * and `remove()`, in adapt-query-builders.ts `execute()` of the query builders.
@@ -126,7 +127,7 @@ function adaptComparison(): void {
       const value = values.get(column)
       if (Array.isArray(value)) setChange(subject, column, value)
       const loaded = loadedValue(metadata, entity, column)
-      if (filesIn(value).length > 0) warnOfNoSubscriber(metadata.dataSource)
+      if (filesIn(value).length > 0) warnOfNoSubscriber(dataSourceOf(metadata))
       assertRules(column, value, [databaseEntity && column.valueIn(databaseEntity), loaded?.value])
       if (databaseEntity === undefined || loaded === undefined) continue
       if (!isSameValue(loaded.value, value)) {
@@ -147,7 +148,8 @@ function adaptOperations(executor: Executor): void {
 
   executor.execute = function () {
     const { queryRunner } = this
-    if (!hasLifecycle(queryRunner.dataSource) || !this.allSubjects.some(hasFiles)) return execute.call(this)
+    if (!hasLifecycle(dataSourceOf(queryRunner)) || !this.allSubjects.some(hasFiles))
+      return execute.call(this)
     const own: ExecutorChanges = {
       changes: new FileChanges(queryRunner),
       updates: [],
@@ -297,5 +299,5 @@ function agreedValues(subject: Subject): Map<FileColumn, unknown> {
 
 /** Of the table: a row of a child entity may be removed through its parent. */
 function hasFiles({ metadata }: Subject): boolean {
-  return fileColumnsOfTable(metadata.dataSource, metadata).length > 0
+  return fileColumnsOfTable(dataSourceOf(metadata), metadata).length > 0
 }

@@ -1,9 +1,9 @@
 import {
-  type DataSource,
   DeleteQueryBuilder,
   type EntityMetadata,
   InsertQueryBuilder,
   type ObjectLiteral,
+  type QueryBuilder,
   type QueryRunner,
   UpdateQueryBuilder,
 } from 'typeorm'
@@ -26,6 +26,7 @@ import { hasLifecycle } from './lifecycle-options.js'
 import { sourceOf } from './loaded-files.js'
 import { rethrowRefusal } from './note-arrivals.js'
 import { TransactionFiles } from './transaction-files.js'
+import { dataSourceOf } from './typeorm-versions.js'
 import { warnOfBulkWrite } from './warn-of-bulk-write.js'
 import { warnOfNoSubscriber } from './warn-of-no-subscriber.js'
 
@@ -70,10 +71,10 @@ export function adaptQueryBuilders(): void {
   DeleteQueryBuilder.prototype.execute = async function () {
     const result = await remove.call(this)
     const metadata = statementOf(this)
-    if (metadata === undefined || !hasLifecycle(this.dataSource)) return result
-    const columns = fileColumnsOfTable(this.dataSource, metadata)
+    if (metadata === undefined || !hasLifecycle(dataSourceOf(this))) return result
+    const columns = fileColumnsOfTable(dataSourceOf(this), metadata)
     if (columns.some(({ field }) => field.onRemove === 'delete')) {
-      await warnOfBulkWrite(runnerOf(this) ?? this.dataSource, metadata, 'delete')
+      await warnOfBulkWrite(runnerOf(this) ?? dataSourceOf(this), metadata, 'delete')
     }
     return result
   }
@@ -85,13 +86,10 @@ function runnerOf(builder: object): QueryRunner | undefined {
 }
 
 /** The entity with files of a statement that is not one of the executor's own. */
-function statementOf(builder: {
-  dataSource: DataSource
-  expressionMap: { mainAlias?: { hasMetadata: boolean; metadata: EntityMetadata } | undefined }
-}): EntityMetadata | undefined {
+function statementOf(builder: QueryBuilder<ObjectLiteral>): EntityMetadata | undefined {
   const alias = builder.expressionMap.mainAlias
   if (isOfExecutor() || !alias?.hasMetadata) return undefined
-  return fileColumnsOfTable(builder.dataSource, alias.metadata).length > 0 ? alias.metadata : undefined
+  return fileColumnsOfTable(dataSourceOf(builder), alias.metadata).length > 0 ? alias.metadata : undefined
 }
 
 type Outcome = 'written' | 'none' | 'unknown'
@@ -112,7 +110,7 @@ async function withFiles<Result>(
   metadata: EntityMetadata,
   { columns, valueSets, execute, outcome, kind }: Statement<Result>,
 ): Promise<Result> {
-  const { dataSource } = builder
+  const dataSource = dataSourceOf(builder)
   const files = () =>
     valueSets().flatMap((values) => columns.flatMap((column) => filesOf(column, values) ?? []))
   if (!hasLifecycle(dataSource)) {

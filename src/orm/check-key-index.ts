@@ -2,6 +2,7 @@ import type { DataSource, EntityMetadata, QueryRunner } from 'typeorm'
 import type { Finding } from '../core/finding.js'
 import type { FileColumn } from './file-columns.js'
 import { type Dialect, dialectOf, nameBeside, refsOfRow, tableName } from './file-sql.js'
+import { dataSourceOf } from './typeorm-versions.js'
 
 /** Rows that a database looks through at once without an index. */
 const manyRows = 10_000
@@ -12,7 +13,7 @@ export async function checkKeyIndex(
   metadata: EntityMetadata,
   file: FileColumn,
 ): Promise<string | Omit<Finding, 'check'>> {
-  const { dataSource } = runner
+  const dataSource = dataSourceOf(runner)
   const { field, column, propertyPath } = file
   const label = `${metadata.name}.${propertyPath}`
   const name = tableName(dataSource, metadata)
@@ -56,7 +57,7 @@ async function hasIndex(runner: QueryRunner, metadata: EntityMetadata, column: s
 
 /** Of an expression on the column with `key` in it. */
 async function hasJsonIndex(runner: QueryRunner, metadata: EntityMetadata, column: string): Promise<boolean> {
-  const { dataSource } = runner
+  const dataSource = dataSourceOf(runner)
   const rows: { sql: string | null }[] = await {
     postgres: () =>
       runner.query('SELECT pg_get_indexdef(indexrelid) AS sql FROM pg_index WHERE indrelid = $1::regclass', [

@@ -3,6 +3,7 @@ import type { ColumnMetadata } from 'typeorm/metadata/ColumnMetadata.js'
 import type { Finding } from '../core/finding.js'
 import { fileColumnsOf } from './file-columns.js'
 import { type Dialect, dialectOf, tableName } from './file-sql.js'
+import { dataSourceOf } from './typeorm-versions.js'
 
 /** Not followed by `migration:run`: the migration may drop columns. */
 const generate =
@@ -18,7 +19,7 @@ export async function checkTable(
   metadata: EntityMetadata,
   columns: ColumnMetadata[],
 ): Promise<string | Omit<Finding, 'check'>> {
-  const { driver } = runner.dataSource
+  const { driver } = dataSourceOf(runner)
   const { tablePath, name } = metadata
   const table = await runner.getTable(tablePath)
   if (table === undefined)
@@ -54,7 +55,8 @@ interface Difference {
 }
 
 function differenceOf(column: ColumnMetadata, there: TableColumn): Difference {
-  const { driver } = column.entityMetadata.dataSource
+  const dataSource = dataSourceOf(column.entityMetadata)
+  const { driver } = dataSource
   const wantedType = withLength(driver.normalizeType(column), driver.getColumnLength(column))
   const thereType = withLength(there.type, there.length)
   const nullability = (isNullable: boolean) => (isNullable ? '' : ' NOT NULL')
@@ -66,7 +68,7 @@ function differenceOf(column: ColumnMetadata, there: TableColumn): Difference {
     there,
     message: `'${column.databaseName}' ${how}`,
     wantedType,
-    isDropped: wantedType !== thereType && dialectOf(column.entityMetadata.dataSource) !== 'sqlite',
+    isDropped: wantedType !== thereType && dialectOf(dataSource) !== 'sqlite',
   }
 }
 
@@ -94,7 +96,7 @@ function optionOf(metadata: EntityMetadata, { column, there }: Difference): stri
   const file = fileColumnsOf(metadata).find(({ parts }) => parts.includes(column))
   // The other parts of `layout: 'columns'` are as they are.
   if (file === undefined || file.column !== column) return undefined
-  const { driver } = metadata.dataSource
+  const { driver } = dataSourceOf(metadata)
   const isOtherType = there.type !== driver.normalizeType(column)
   if (isOtherType && (file.field.layout !== 'json' || !textTypes.includes(there.type))) return undefined
   const own = [
@@ -110,7 +112,7 @@ function optionOf(metadata: EntityMetadata, { column, there }: Difference): stri
 
 function alterStatement({ column, wantedType }: Difference): string {
   const { entityMetadata, databaseName, isNullable } = column
-  const { dataSource } = entityMetadata
+  const dataSource = dataSourceOf(entityMetadata)
   const name = dataSource.driver.escape(databaseName)
   const kinds: Record<Dialect, string> = {
     postgres: `ALTER COLUMN ${name} TYPE ${wantedType} USING ${name}::${wantedType}`,

@@ -12,6 +12,7 @@ import { compareTriggers, hasAnyTriggers, installedTriggers } from './installed-
 import { readBacklog } from './journal-backlog.js'
 import { lifecycleOfSubscriber } from './lifecycle-options.js'
 import { tablesOf } from './trigger-upkeep.js'
+import { dataSourceOf } from './typeorm-versions.js'
 import { uncoveredCascade } from './warn-of-cascades.js'
 
 /** What the file columns of one table are called in a finding, such as `Document.file`. */
@@ -115,7 +116,7 @@ function checkSubscriber({ subscribers }: DataSource): Result {
 }
 
 async function checkJournal(runner: QueryRunner): Promise<Result> {
-  const { dataSource } = runner
+  const dataSource = dataSourceOf(runner)
   const journal = FileJournal.of(dataSource)
   if (journal === undefined) {
     const fix =
@@ -162,7 +163,7 @@ async function checkTriggers(
   const { name } = metadata
   if (columns.every(({ field }) => field.onReplace === 'keep' && field.onRemove === 'keep'))
     return `${name}: its objects stay, so it needs no triggers`
-  const { dataSource } = runner
+  const dataSource = dataSourceOf(runner)
   const cascade = uncoveredCascade(dataSource, metadata)
   if (FileJournal.of(dataSource) === undefined) {
     const message = `${name}: triggers write to the journal, which is not there`
@@ -195,7 +196,7 @@ async function checkTriggers(
 
 /** Finds triggers of tables whose entities have no file field any more. */
 async function findStaleTriggers(runner: QueryRunner): Promise<Result> {
-  const { dataSource } = runner
+  const dataSource = dataSourceOf(runner)
   const stale: { name: string; triggers: string[] }[] = []
   for (const metadata of (await hasAnyTriggers(runner)) ? tablesOf(dataSource) : []) {
     if (fileColumnsOfTable(dataSource, metadata).length > 0) continue

@@ -13,6 +13,7 @@ import { type LockedRow, lockRows } from './lock-rows.js'
 import { rowId } from './row-id.js'
 import { isSameDatabase } from './same-database.js'
 import { TransactionFiles } from './transaction-files.js'
+import { dataSourceOf } from './typeorm-versions.js'
 
 /** A row that is about to be written by `save()` or `remove()`. */
 export interface RowWrite {
@@ -55,8 +56,8 @@ export class FileChanges {
 
   constructor(runner: QueryRunner) {
     this.#runner = runner
-    this.#dataSource = runner.dataSource
-    this.#journal = FileJournal.of(runner.dataSource)
+    this.#dataSource = dataSourceOf(runner)
+    this.#journal = FileJournal.of(dataSourceOf(runner))
   }
 
   get #files(): TransactionFiles {
@@ -279,7 +280,8 @@ export class FileChanges {
 
   #assertOurs(file: S3File): void {
     assertSavable(this.#dataSource, file)
-    const home = isUpload(file) ? undefined : sourceOf(file)?.metadata.dataSource
+    const source = isUpload(file) ? undefined : sourceOf(file)
+    const home = source && dataSourceOf(source.metadata)
     if (home === undefined || isSameDatabase(home, this.#dataSource)) return
     throw new ConfigurationError(
       'invalid-value',

@@ -3,6 +3,7 @@ import { type ObjectRef, refId } from '../core/object-ref.js'
 import { batchesOf } from './batches.js'
 import { allFileColumns, type FileColumn } from './file-columns.js'
 import { byBytes, dialectOf, refsOfRow, tableName } from './file-sql.js'
+import { dataSourceOf } from './typeorm-versions.js'
 import { readCommitted } from './until-committed.js'
 
 /** Keys that one statement looks for. */
@@ -41,8 +42,8 @@ export async function findReferred(runner: QueryRunner, refs: readonly ObjectRef
  * to another meanwhile is found in one of them.
  */
 export async function findReferredKeys(runner: QueryRunner, keys: Iterable<string>): Promise<ObjectRef[]> {
-  const dialect = dialectOf(runner.dataSource)
-  const columns = allFileColumns(runner.dataSource)
+  const dialect = dialectOf(dataSourceOf(runner))
+  const columns = allFileColumns(dataSourceOf(runner))
   if (columns.length === 0) return []
   const batchSize = Math.min(keysPerStatement, Math.ceil(parametersPerStatement / columns.length))
   const found: ObjectRef[] = []
@@ -66,11 +67,11 @@ export async function findReferredKeys(runner: QueryRunner, keys: Iterable<strin
 
 /** The committed rows that refer to objects of these keys, in whatever storage: of each object and column a few. */
 export async function findReferences(runner: QueryRunner, keys: Iterable<string>): Promise<FileReference[]> {
-  const dialect = dialectOf(runner.dataSource)
-  const { driver } = runner.dataSource
+  const dialect = dialectOf(dataSourceOf(runner))
+  const { driver } = dataSourceOf(runner)
   const found: FileReference[] = []
   for (const some of batchesOf([...new Set(keys)], keysPerStatement)) {
-    for (const column of allFileColumns(runner.dataSource)) {
+    for (const column of allFileColumns(dataSourceOf(runner))) {
       const { key, storage, from, where } = searchKeys(runner, column, some)
       const ids = column.column.entityMetadata.primaryColumns.map(({ databaseName }) => databaseName)
       const selected = [
@@ -103,12 +104,8 @@ export async function findReferences(runner: QueryRunner, keys: Iterable<string>
  *
  * @param first how many parameters the statement has before them.
  */
-export function searchKeys(
-  { dataSource }: QueryRunner,
-  column: FileColumn,
-  keys: readonly unknown[],
-  first = 0,
-) {
+export function searchKeys(runner: QueryRunner, column: FileColumn, keys: readonly unknown[], first = 0) {
+  const dataSource = dataSourceOf(runner)
   const { key, storage, search, each } = refsOfRow(dataSource, column, 'f')
   const table = tableName(dataSource, column.column.entityMetadata)
   const parameters = keys

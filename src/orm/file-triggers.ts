@@ -5,6 +5,7 @@ import { FileJournal } from './file-journal.js'
 import { dialectOf } from './file-sql.js'
 import { forgetTriggers, installedTriggers } from './installed-triggers.js'
 import { defineTriggers, dropShared, dropTrigger } from './trigger-definitions.js'
+import { dataSourceOf } from './typeorm-versions.js'
 
 /** Statements that make triggers and that drop them. */
 interface TriggerSql {
@@ -51,7 +52,7 @@ export async function fittedTriggers(
   queryRunner: QueryRunner,
   entity: EntityTarget<ObjectLiteral>,
 ): Promise<TriggerSql> {
-  const { dataSource } = queryRunner
+  const dataSource = dataSourceOf(queryRunner)
   const collation = dialectOf(dataSource) === 'mysql' ? await journalCollation(queryRunner) : undefined
   return sqlOf(dataSource, entity, collation)
 }
@@ -90,7 +91,7 @@ export async function createFileTriggers(
   const { up } = await fittedTriggers(queryRunner, entity)
   await dropFileTriggers(queryRunner, entity)
   for (const statement of up) await queryRunner.query(statement)
-  forgetTriggers(queryRunner.dataSource)
+  forgetTriggers(dataSourceOf(queryRunner))
 }
 
 /**
@@ -102,7 +103,7 @@ export async function dropFileTriggers(
   queryRunner: QueryRunner,
   entity: EntityTarget<ObjectLiteral>,
 ): Promise<void> {
-  const { dataSource } = queryRunner
+  const dataSource = dataSourceOf(queryRunner)
   const metadata = dataSource.getMetadata(entity)
   const installed = await installedTriggers(queryRunner, metadata)
   const isWatched =
@@ -118,7 +119,7 @@ export async function dropFileTriggers(
 }
 
 async function journalCollation(queryRunner: QueryRunner): Promise<string | undefined> {
-  const { metadata } = FileJournal.of(queryRunner.dataSource) ?? {}
+  const { metadata } = FileJournal.of(dataSourceOf(queryRunner)) ?? {}
   if (metadata === undefined) return undefined
   const rows: { collation: string | null }[] = await queryRunner.query(
     'SELECT collation_name AS collation FROM information_schema.columns ' +

@@ -10,6 +10,7 @@ import { searchKeys } from './file-references.js'
 import { sourceOf } from './loaded-files.js'
 import { lockRows } from './lock-rows.js'
 import { rowId } from './row-id.js'
+import { dataSourceOf } from './typeorm-versions.js'
 
 /** Objects that one statement looks for, and rows that it gives: millions may refer to one object. */
 const maxKeysPerSearch = 500
@@ -42,7 +43,7 @@ export async function holdObjects(
   if (loose.length === 0) return []
   loose = await withoutHeld(runner, loose, async () => loose.flatMap((file) => rowOf(file)))
   if (!isWritten) loose = await withoutHeld(runner, loose, () => findRows(runner, loose))
-  const entries = (await FileJournal.of(runner.dataSource)?.lockEntries(runner.manager, loose)) ?? []
+  const entries = (await FileJournal.of(dataSourceOf(runner))?.lockEntries(runner.manager, loose)) ?? []
   // Also where there are entries: an object that two of them name is deleted with the first.
   await assertStored(runner, loose)
   return entries
@@ -60,7 +61,7 @@ async function withoutHeld(
   const once = [...new Map(rows.map((row) => [rowId(row.metadata, row.id), row])).values()]
   for (const metadata of new Set(once.map((row) => row.metadata))) {
     const ids = once.filter((row) => row.metadata === metadata).map(({ id }) => id)
-    const columns = fileColumnsOfTable(runner.dataSource, metadata)
+    const columns = fileColumnsOfTable(dataSourceOf(runner), metadata)
     for (const row of (await lockRows(runner, metadata, columns, ids)).values()) {
       for (const value of row.values()) for (const file of filesIn(value)) held.add(refId(file))
     }
@@ -78,7 +79,7 @@ function rowOf(file: S3File): Row[] {
 
 /** A few rows that refer to the objects, as the transaction sees them. */
 async function findRows(runner: QueryRunner, files: readonly S3File[]): Promise<Row[]> {
-  const { dataSource } = runner
+  const dataSource = dataSourceOf(runner)
   const rows: Row[] = []
   for (const some of batchesOf(files, maxKeysPerSearch)) {
     for (const column of allFileColumns(dataSource)) {
@@ -96,19 +97,20 @@ async function findRows(runner: QueryRunner, files: readonly S3File[]): Promise<
   return rows
 }
 
-function keyOf({ primaryColumns, dataSource }: EntityMetadata, raw: ObjectLiteral): ObjectLiteral {
+function keyOf(metadata: EntityMetadata, raw: ObjectLiteral): ObjectLiteral {
+  const { driver } = dataSourceOf(metadata)
   const id: ObjectLiteral = {}
-  for (const [index, column] of primaryColumns.entries()) {
-    column.setEntityValue(id, dataSource.driver.prepareHydratedValue(raw[`k${index}`], column))
+  for (const [index, column] of metadata.primaryColumns.entries()) {
+    column.setEntityValue(id, driver.prepareHydratedValue(raw[`k${index}`], column))
   }
   return id
 }
 
-async function assertStored({ dataSource }: QueryRunner, files: S3File[]): Promise<void> {
+async function assertStored(runner: QueryRunner, files: S3File[]): Promise<void> {
   for (const some of batchesOf(files, maxConcurrentLooks)) {
     await Promise.all(
       some.map(async (file) => {
-        const isLeaving = CleanupQueue.isDeleting(dataSource, file)
+        const isLeaving = CleanupQueue.isDeleting(dataSourceOf(runner), file)
         if (isLeaving || (await getStorage(file.storage).stat(file.key)) === null) throw fileGone(file)
       }),
     )

@@ -4,6 +4,7 @@ import { FileJournal } from './file-journal.js'
 import { dialectOf, nameBeside, tableName } from './file-sql.js'
 import { defineTriggers, hashIn } from './trigger-definitions.js'
 import { triggerName, triggerPrefix } from './trigger-names.js'
+import { dataSourceOf } from './typeorm-versions.js'
 
 /**
  * How the triggers of a table are: `outdated` when some are missing, made by another definition, or left over; then they
@@ -31,7 +32,7 @@ const comparisons = new WeakMap<DataSource, Map<string, Promise<TriggerCompariso
  * that they write to. Warns when the table has others.
  */
 export async function hasTriggers(runner: QueryRunner, metadata: EntityMetadata): Promise<boolean> {
-  if (FileJournal.of(runner.dataSource) === undefined) return false
+  if (FileJournal.of(dataSourceOf(runner)) === undefined) return false
   const comparison = await compareTriggers(runner, metadata)
   if (comparison.state === 'outdated') warnOnce(metadata, comparison)
   return comparison.state === 'complete'
@@ -42,8 +43,8 @@ export async function hasTriggers(runner: QueryRunner, metadata: EntityMetadata)
  * shows triggers only to a user with the privilege TRIGGER: to others there are none.
  */
 export function compareTriggers(runner: QueryRunner, metadata: EntityMetadata): Promise<TriggerComparison> {
-  const known = comparisons.get(runner.dataSource) ?? new Map<string, Promise<TriggerComparison>>()
-  comparisons.set(runner.dataSource, known)
+  const known = comparisons.get(dataSourceOf(runner)) ?? new Map<string, Promise<TriggerComparison>>()
+  comparisons.set(dataSourceOf(runner), known)
   let comparison = known.get(metadata.tablePath)
   if (comparison === undefined) {
     comparison = compare(runner, metadata)
@@ -60,7 +61,7 @@ export function forgetTriggers(dataSource: DataSource): void {
 
 async function compare(runner: QueryRunner, metadata: EntityMetadata): Promise<TriggerComparison> {
   const expected = new Map(
-    defineTriggers(runner.dataSource, metadata).triggers.map(({ name, hash }) => [name, hash]),
+    defineTriggers(dataSourceOf(runner), metadata).triggers.map(({ name, hash }) => [name, hash]),
   )
   const installed = await installedTriggers(runner, metadata)
   const names = new Set(installed.map(({ name }) => name))
@@ -102,7 +103,7 @@ export async function hasAnyTriggers(runner: QueryRunner): Promise<boolean> {
     postgres: 'tgname FROM pg_trigger WHERE tgname',
     mysql: 'trigger_name FROM information_schema.triggers WHERE trigger_name',
     sqlite: "name FROM sqlite_master WHERE type = 'trigger' AND name",
-  }[dialectOf(runner.dataSource)]
+  }[dialectOf(dataSourceOf(runner))]
   const rows: unknown[] = await runner.query(`SELECT ${names} ${isLike(triggerPrefix)} LIMIT 1`)
   return rows.length > 0
 }
@@ -112,7 +113,7 @@ export async function installedTriggers(
   runner: QueryRunner,
   metadata: EntityMetadata,
 ): Promise<InstalledTrigger[]> {
-  const { dataSource } = runner
+  const dataSource = dataSourceOf(runner)
   switch (dialectOf(dataSource)) {
     case 'postgres':
       return runner.query(

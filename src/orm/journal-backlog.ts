@@ -1,6 +1,7 @@
 import { type EntityManager, In, LessThanOrEqual, MoreThan } from 'typeorm'
 import { FileJournal } from './file-journal.js'
 import type { FileJournalEntry } from './file-journal-entry.js'
+import { dataSourceOf } from './typeorm-versions.js'
 
 /** What waits in the file journal. */
 export interface JournalBacklog {
@@ -15,7 +16,7 @@ export interface JournalBacklog {
 
 /** @returns null for a DataSource without `FileJournalEntry`. */
 export async function readBacklog(manager: EntityManager, now = Date.now()): Promise<JournalBacklog | null> {
-  const journal = FileJournal.of(manager.dataSource)
+  const journal = FileJournal.of(dataSourceOf(manager))
   if (journal === undefined) return null
   const { entity } = journal
   const [oldest] = await manager.find(entity, { order: { since: 'ASC' }, take: 1 })
@@ -33,7 +34,7 @@ export async function findJournaledKeys(
   keys: readonly string[],
   reason?: FileJournalEntry['reason'],
 ): Promise<Set<string>> {
-  const journal = FileJournal.of(manager.dataSource)
+  const journal = FileJournal.of(dataSourceOf(manager))
   if (journal === undefined) return new Set()
   const entries = await manager.find(journal.entity, {
     select: { id: true, key: true },

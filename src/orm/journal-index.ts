@@ -2,6 +2,7 @@ import type { QueryRunner } from 'typeorm'
 import { ConfigurationError } from '../core/errors.js'
 import { journalBrand, keyIndex } from './entry-values.js'
 import { dialectOf, tableName } from './file-sql.js'
+import { dataSourceOf } from './typeorm-versions.js'
 
 /** Characters of a key that MySQL takes into the index: its limit is 3,072 bytes, with 4 for each character. */
 const indexedCharacters = 255
@@ -13,7 +14,7 @@ const indexedCharacters = 255
  * @throws ConfigurationError `invalid-option` for a DataSource without `FileJournalEntry`.
  */
 export async function addJournalIndex(queryRunner: QueryRunner): Promise<void> {
-  const { dataSource } = queryRunner
+  const dataSource = dataSourceOf(queryRunner)
   const metadata = dataSource.entityMetadatas.find(
     ({ target }) => (target as { [journalBrand]?: true })[journalBrand] === true,
   )

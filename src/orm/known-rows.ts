@@ -13,6 +13,7 @@ import {
   tableName,
 } from './file-sql.js'
 import { fetchRows } from './row-keys.js'
+import { dataSourceOf } from './typeorm-versions.js'
 
 /**
  * Makes sure that all file columns of a database can be read, so that what a row refers to is never guessed at.
@@ -22,7 +23,7 @@ import { fetchRows } from './row-keys.js'
  */
 export async function assertKnownRows(runner: QueryRunner): Promise<Set<string>> {
   const names = new Set<string>()
-  for (const column of allFileColumns(runner.dataSource)) {
+  for (const column of allFileColumns(dataSourceOf(runner))) {
     const search = new ColumnSearch(runner, column)
     const unreadable = await search.countUnreadable()
     if (unreadable > 0) throw unknownLayout(search.place, unreadable, 'no record of a file')
@@ -59,7 +60,7 @@ class ColumnSearch {
   readonly #column: string
 
   constructor(runner: QueryRunner, file: FileColumn) {
-    const { dataSource } = runner
+    const dataSource = dataSourceOf(runner)
     const { entityMetadata, databaseName } = file.column
     this.place = { table: entityMetadata.tablePath, column: databaseName }
     this.#runner = runner
@@ -107,7 +108,9 @@ class ColumnSearch {
   #isNoJson(): string {
     switch (this.#dialect) {
       case 'postgres':
-        return isJsonText(this.#file) ? `${parserOf(this.#runner.dataSource)(this.#column)} IS NULL` : 'FALSE'
+        return isJsonText(this.#file)
+          ? `${parserOf(dataSourceOf(this.#runner))(this.#column)} IS NULL`
+          : 'FALSE'
       case 'mysql':
       case 'sqlite':
         return `NOT json_valid(${this.#column})`

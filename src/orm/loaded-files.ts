@@ -6,6 +6,7 @@ import { sharedState } from '../core/shared-state.js'
 import { type FileColumn, fileColumnsOf, filesIn, filesOf } from './file-columns.js'
 import { rowId } from './row-id.js'
 import { isSameDatabase } from './same-database.js'
+import { dataSourceOf } from './typeorm-versions.js'
 
 /** What the file properties of an entity held when they were the same as the row's: as loaded, or as last saved. */
 interface LoadedRow {
@@ -145,8 +146,8 @@ function hasKey(metadata: EntityMetadata, entity: ObjectLiteral, { key }: Loaded
 }
 
 /** Whether a row is of the table, and the database, that is written to. */
-function isOf({ tablePath, dataSource }: EntityMetadata, { metadata }: LoadedRow): boolean {
-  return metadata.tablePath === tablePath && isSameDatabase(dataSource, metadata.dataSource)
+function isOf(table: EntityMetadata, { metadata }: LoadedRow): boolean {
+  return metadata.tablePath === table.tablePath && isSameDatabase(dataSourceOf(table), dataSourceOf(metadata))
 }
 
 /**

@@ -5,6 +5,7 @@ import { batchesOf } from './batches.js'
 import type { FileColumn } from './file-columns.js'
 import { dialectOf, lockClause, tableName } from './file-sql.js'
 import { rowId } from './row-id.js'
+import { dataSourceOf, escapeParameters } from './typeorm-versions.js'
 
 /** Rows of one statement: with a parameter for each part of a key, a database takes a few thousand. */
 const rowsPerStatement = 100
@@ -25,7 +26,7 @@ export async function lockRows(
   columns: readonly FileColumn[],
   ids: readonly ObjectLiteral[],
 ): Promise<Map<string, LockedRow>> {
-  const { dataSource } = runner
+  const dataSource = dataSourceOf(runner)
   const { driver } = dataSource
   const selected = columns.flatMap(refColumns)
   const list = selected.map((column, index) => `${readable(dataSource, column)} AS c${index}`).join(', ')
@@ -44,7 +45,7 @@ export async function lockRows(
     const sql =
       `SELECT CASE ${which} END AS n, ${list} FROM ${tableName(dataSource, metadata)} f ` +
       `WHERE ${conditions.join(' OR ')}${lockClause(dataSource)}`
-    const rows: ObjectLiteral[] = await runner.query(...driver.escapeQueryWithParameters(sql, parameters))
+    const rows: ObjectLiteral[] = await runner.query(...escapeParameters(dataSource, sql, parameters))
     for (const raw of rows) {
       const values = selected.map((column, index) => driver.prepareHydratedValue(raw[`c${index}`], column))
       const files: LockedRow = new Map()

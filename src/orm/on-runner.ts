@@ -1,5 +1,6 @@
 import type { DataSource, QueryRunner } from 'typeorm'
 import { JournalError } from '../core/errors.js'
+import { dataSourceOf } from './typeorm-versions.js'
 
 /**
  * Runs `work` on a connection of its own to the database that is written to: a replica may not have the last commit yet.
@@ -29,7 +30,7 @@ const mostWaiting = 1000
 const waiting = new WeakMap<DataSource, number>()
 
 async function connectInTurn(runner: QueryRunner): Promise<void> {
-  const { dataSource } = runner
+  const dataSource = dataSourceOf(runner)
   const count = (by: number) => waiting.set(dataSource, (waiting.get(dataSource) ?? 0) + by)
   if ((waiting.get(dataSource) ?? 0) >= mostWaiting) {
     throw new JournalError(

@@ -1,4 +1,5 @@
 import type { EntityMetadata, ObjectLiteral } from 'typeorm'
+import { dataSourceOf } from './typeorm-versions.js'
 
 /**
  * The same text for the same row, and another one for another row: whatever its key is made of (numbers, dates, bytes,
@@ -7,7 +8,7 @@ import type { EntityMetadata, ObjectLiteral } from 'typeorm'
  * @returns undefined for what has no whole primary key.
  */
 export function rowId(metadata: EntityMetadata, entity: ObjectLiteral): string | undefined {
-  const { driver } = metadata.dataSource
+  const { driver } = dataSourceOf(metadata)
   const parts: string[] = []
   for (const column of metadata.primaryColumns) {
     const value: unknown = column.getEntityValue(entity)

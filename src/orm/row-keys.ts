@@ -1,6 +1,7 @@
 import type { QueryRunner } from 'typeorm'
 import { allFileColumns } from './file-columns.js'
 import { byBytes, type Dialect, dialectOf, literal, refsOfRow, tableName } from './file-sql.js'
+import { dataSourceOf } from './typeorm-versions.js'
 
 /** Rows that PostgreSQL sends at once. */
 const rowsPerFetch = 1000
@@ -14,13 +15,14 @@ const keysPerPage = 10_000
  * transaction meanwhile, in which other statements see what was committed since; on MySQL it takes no other statement.
  */
 export function rowKeys(runner: QueryRunner, storages: readonly string[]): AsyncIterable<string> {
-  const dialect = dialectOf(runner.dataSource)
+  const dialect = dialectOf(dataSourceOf(runner))
   const keys = `(${selectKeys(runner, dialect, storages)}) refs`
   return { postgres: fetchKeys, mysql: streamKeys, sqlite: pageKeys }[dialect](runner, keys)
 }
 
 /** A statement without order, whose only column is `object_key`. */
-function selectKeys({ dataSource }: QueryRunner, dialect: Dialect, storages: readonly string[]): string {
+function selectKeys(runner: QueryRunner, dialect: Dialect, storages: readonly string[]): string {
+  const dataSource = dataSourceOf(runner)
   const names = storages.map((name) => byBytes(dialect, literal(dialect, name))).join(', ')
   const branches = allFileColumns(dataSource).map((column) => {
     const { key, storage, each } = refsOfRow(dataSource, column, 'f')
@@ -75,7 +77,7 @@ async function* streamKeys(runner: QueryRunner, keys: string): AsyncGenerator<st
 async function* pageKeys(runner: QueryRunner, keys: string): AsyncGenerator<string> {
   const page = (where: string) =>
     `SELECT DISTINCT object_key FROM ${keys} ${where} ORDER BY object_key LIMIT ${keysPerPage}`
-  const after = `WHERE object_key > ${runner.dataSource.driver.createParameter('key', 0)}`
+  const after = `WHERE object_key > ${dataSourceOf(runner).driver.createParameter('key', 0)}`
   let rows: { object_key: string }[] = await runner.query(page(''))
   while (rows.length > 0) {
     for (const { object_key } of rows) yield object_key

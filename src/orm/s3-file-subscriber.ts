@@ -1,5 +1,4 @@
 import {
-  type AfterQueryEvent,
   type DataSource,
   type EntitySubscriberInterface,
   EventSubscriber,
@@ -43,6 +42,7 @@ import { noteLoaded } from './loaded-files.js'
 import { keepRows } from './row-keeper.js'
 import { depthOf, TransactionFiles } from './transaction-files.js'
 import { adaptSynchronize } from './trigger-upkeep.js'
+import { dataSourceOf, type QueryEvent } from './typeorm-versions.js'
 import { warnOfUncoveredCascades } from './warn-of-cascades.js'
 import { adaptClear } from './warn-of-clear.js'
 
@@ -118,7 +118,7 @@ export class S3FileSubscriber implements EntitySubscriberInterface {
     const files = TransactionFiles.find(queryRunner)
     if (files === undefined || depthOf(queryRunner) !== 1) return
     // Another transaction, or discard(), may have given up an upload since.
-    for (const file of files.attached) assertSavable(queryRunner.dataSource, file)
+    for (const file of files.attached) assertSavable(dataSourceOf(queryRunner), file)
     for (const file of files.attached) markCommitting(file)
     files.isCommitTried = true
   }
@@ -136,7 +136,7 @@ export class S3FileSubscriber implements EntitySubscriberInterface {
   }
 
   /** The events of the transaction do not come when a subscriber before this one throws in them. */
-  afterQuery(event: AfterQueryEvent): void | Promise<void> {
+  afterQuery(event: QueryEvent): void | Promise<void> {
     const { query, success, rawResults, error, queryRunner } = event
     const files = TransactionFiles.find(queryRunner)
     if (files === undefined) return
@@ -159,19 +159,19 @@ export class S3FileSubscriber implements EntitySubscriberInterface {
 
   #settleCommit(runner: QueryRunner, files: TransactionFiles): void {
     TransactionFiles.forget(runner)
-    const { attached, unused, released } = files.committed(!sharesConnection(runner.dataSource))
+    const { attached, unused, released } = files.committed(!sharesConnection(dataSourceOf(runner)))
     for (const file of attached) settleUpload(file)
-    this.#endUploads(runner.dataSource, unused)
+    this.#endUploads(dataSourceOf(runner), unused)
     if (this[lifecycleOfSubscriber].deleteAfterSeconds > 0) return
-    const queue = CleanupQueue.of(runner.dataSource)
-    if (FileJournal.of(runner.dataSource) === undefined) queue.addObjects(released)
+    const queue = CleanupQueue.of(dataSourceOf(runner))
+    if (FileJournal.of(dataSourceOf(runner)) === undefined) queue.addObjects(released)
     else queue.addReleased(released)
   }
 
   #settleRollback(runner: QueryRunner, files: TransactionFiles): Promise<void> {
     TransactionFiles.forget(runner)
     const { unused, onUndo } = files.rolledBack()
-    this.#endUploads(runner.dataSource, unused)
+    this.#endUploads(dataSourceOf(runner), unused)
     return this.#redo(onUndo)
   }
 

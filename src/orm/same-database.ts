@@ -1,4 +1,5 @@
 import type { DataSource, EntityMetadata } from 'typeorm'
+import { dataSourceOf } from './typeorm-versions.js'
 
 /** Whether two DataSources are on one database, such as a pool for requests and one for jobs. */
 export function isSameDatabase(left: DataSource, right: DataSource): boolean {
@@ -6,12 +7,9 @@ export function isSameDatabase(left: DataSource, right: DataSource): boolean {
 }
 
 /** Database, schema and table of an entity, however many DataSources are on it; undefined for a database in memory. */
-export function placeOfTable({
-  dataSource,
-  schema,
-  database,
-  tableName,
-}: EntityMetadata): string | undefined {
+export function placeOfTable(metadata: EntityMetadata): string | undefined {
+  const { schema, database, tableName } = metadata
+  const dataSource = dataSourceOf(metadata)
   const place = placeOf(dataSource)
   const { driver } = dataSource
   const ownSchema = schema ?? driver.schema ?? (driver as { searchSchema?: string }).searchSchema

@@ -5,6 +5,7 @@ import { FileJournal } from './file-journal.js'
 import { createFileTriggers, dropFileTriggers } from './file-triggers.js'
 import { hasAnyTriggers, installedTriggers } from './installed-triggers.js'
 import { onRunner } from './on-runner.js'
+import { dataSourceOf } from './typeorm-versions.js'
 
 const isAdapted = Symbol.for('typeorm-s3-file.adapted-synchronize')
 
@@ -37,7 +38,7 @@ export function adaptSynchronize(): void {
 async function dropAll(runner: QueryRunner): Promise<EntityMetadata[]> {
   const watched: EntityMetadata[] = []
   if (!(await hasAnyTriggers(runner))) return watched
-  for (const metadata of tablesOf(runner.dataSource)) {
+  for (const metadata of tablesOf(dataSourceOf(runner))) {
     if ((await installedTriggers(runner, metadata)).length === 0) continue
     watched.push(metadata)
     await dropFileTriggers(runner, metadata.target)
@@ -47,7 +48,7 @@ async function dropAll(runner: QueryRunner): Promise<EntityMetadata[]> {
 
 async function createAll(runner: QueryRunner, tables: readonly EntityMetadata[]): Promise<void> {
   for (const metadata of tables) {
-    if (fileColumnsOfTable(runner.dataSource, metadata).length > 0)
+    if (fileColumnsOfTable(dataSourceOf(runner), metadata).length > 0)
       await createFileTriggers(runner, metadata.target)
   }
 }

@@ -1,6 +1,7 @@
 import type { DataSource, QueryRunner } from 'typeorm'
 import { JournalError } from '../core/errors.js'
 import { sharesConnection } from './file-sql.js'
+import { dataSourceOf } from './typeorm-versions.js'
 
 /** How long work in the background waits for transactions of the application. */
 const maxWaitSeconds = 30
@@ -16,7 +17,7 @@ export async function untilCommitted(
   runner: QueryRunner,
   { withinMs = maxWaitSeconds * 1000 }: { withinMs?: number } = {},
 ): Promise<void> {
-  if (!sharesConnection(runner.dataSource)) return
+  if (!sharesConnection(dataSourceOf(runner))) return
   const giveUpAt = Date.now() + withinMs
   while (runner.isTransactionActive) {
     if (Date.now() >= giveUpAt) {
@@ -55,7 +56,7 @@ export async function whileCommitted<Result>(
   do {
     await untilCommitted(runner, limit)
     result = await work()
-  } while (sharesConnection(runner.dataSource) && runner.isTransactionActive)
+  } while (sharesConnection(dataSourceOf(runner)) && runner.isTransactionActive)
   return result
 }
 

@@ -2,6 +2,7 @@ import type { DataSource, EntityMetadata, QueryRunner } from 'typeorm'
 import { dialectOf } from './file-sql.js'
 import { hasTriggers } from './installed-triggers.js'
 import { onRunner } from './on-runner.js'
+import { dataSourceOf } from './typeorm-versions.js'
 
 const warned = new WeakMap<DataSource, Set<string>>()
 
@@ -15,7 +16,7 @@ export async function warnOfBulkWrite(
   metadata: EntityMetadata,
   statement: 'insert' | 'update' | 'delete' | 'clear',
 ): Promise<void> {
-  const dataSource = 'createQueryRunner' in on ? on : on.dataSource
+  const dataSource = 'createQueryRunner' in on ? on : dataSourceOf(on)
   const tables = warned.get(dataSource) ?? new Set<string>()
   warned.set(dataSource, tables)
   if (tables.has(metadata.tablePath)) return

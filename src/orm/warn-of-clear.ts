@@ -1,6 +1,7 @@
 import { EntityManager } from 'typeorm'
 import { fileColumnsOfTable } from './file-columns.js'
 import { hasLifecycle } from './lifecycle-options.js'
+import { dataSourceOf } from './typeorm-versions.js'
 import { warnOfBulkWrite } from './warn-of-bulk-write.js'
 
 const isAdapted = Symbol.for('typeorm-s3-file.adapted')
@@ -11,14 +12,14 @@ export function adaptClear(): void {
   if (prototype[isAdapted]) return
   prototype[isAdapted] = true
   const { clear } = EntityManager.prototype
-  EntityManager.prototype.clear = async function (target, options) {
-    await clear.call(this, target, options)
-    const { dataSource, queryRunner } = this
+  EntityManager.prototype.clear = async function (...given: Parameters<EntityManager['clear']>) {
+    await clear.apply(this, given)
+    const dataSource = dataSourceOf(this)
     if (!hasLifecycle(dataSource)) return
-    const metadata = dataSource.getMetadata(target)
+    const metadata = dataSource.getMetadata(given[0])
     const columns = fileColumnsOfTable(dataSource, metadata)
     if (columns.some(({ field }) => field.onRemove === 'delete')) {
-      await warnOfBulkWrite(queryRunner ?? dataSource, metadata, 'clear')
+      await warnOfBulkWrite(this.queryRunner ?? dataSource, metadata, 'clear')
     }
   }
 }

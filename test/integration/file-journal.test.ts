@@ -169,11 +169,8 @@ describe.each(settingsWithJournal)('the file journal on $name', ({ database, has
     it('is kept by the janitor when a row refers to it that nobody told of', async () => {
       const file = await world.upload()
       const { id } = await world.saved(Paper, { file: null })
-      const { driver } = world.dataSource
       const values = { id, file: JSON.stringify(file.toRecord()) }
-      await world.dataSource.query(
-        ...driver.escapeQueryWithParameters('UPDATE paper SET file = :file WHERE id = :id', values),
-      )
+      await world.query('UPDATE paper SET file = :file WHERE id = :id', values)
       expect(await world.entries()).toHaveLength(1)
       await world.workOffJournal()
       await world.expectTruth()

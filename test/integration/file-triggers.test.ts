@@ -37,6 +37,7 @@ import {
   watched,
   watchedJsonb,
 } from '../support/trigger-entities.ts'
+import { isTypeorm03 } from '../support/typeorm-version.ts'
 
 type Class<Entity> = new () => Entity
 
@@ -44,7 +45,7 @@ const isMysql = inject('servers').databaseUrl.startsWith('mysql')
 
 describe.each(databasesOfRun())('on %s', (name) => {
   const url = name === 'SQLite' ? 'sqljs://memory' : inject('servers').databaseUrl
-  const withJsonb = name === 'SQLite' || !isMysql
+  const withJsonb = name === 'SQLite' ? !isTypeorm03 : !isMysql
   const entities = [...watched, WatchedMedium, WatchedSong, ...(withJsonb ? watchedJsonb : [])]
   const withTriggers = entities.filter((entity) => entity !== WatchedBook && entity !== WatchedSong)
   let world: S3World

@@ -6,6 +6,7 @@ import { createFileTriggers, dropFileTriggers } from '../../src/orm/file-trigger
 import { forgetTriggers } from '../../src/orm/installed-triggers.ts'
 import { Paper, Stack, Witness } from '../support/lifecycle-entities.ts'
 import { LifecycleWorld, settings, settingsWithJournal } from '../support/lifecycle-world.ts'
+import { isTypeorm03 } from '../support/typeorm-version.ts'
 
 describe.each(settings)('on $name', ({ database, hasJournal }) => {
   let world: LifecycleWorld
@@ -118,7 +119,8 @@ describe.each(settings)('on $name', ({ database, hasJournal }) => {
       forgetTriggers(world.dataSource)
       await filesSettled()
       await world.withSubscribers([...world.dataSource.subscribers, counter], () => world.manager.save(rows))
-      expect(most).toBe(1)
+      // TypeORM 0.3 itself looks for the rows of all entities at once.
+      expect(most).toBe(isTypeorm03 ? rows.length : 1)
       await world.expectTruth()
     },
   )
@@ -141,13 +143,7 @@ describe.each(settingsWithJournal)('on $name', ({ database, hasJournal }) => {
     )
     const { id } = await world.saved(Stack, { files: [] })
     const records = JSON.stringify(files.map((file) => file.toRecord()))
-    const { driver } = world.dataSource
-    await world.dataSource.query(
-      ...driver.escapeQueryWithParameters(`UPDATE stack SET files = :records WHERE id = :id`, {
-        records,
-        id,
-      }),
-    )
+    await world.query('UPDATE stack SET files = :records WHERE id = :id', { records, id })
     await world.manager.remove(await world.manager.findOneByOrFail(Stack, { id }))
     await world.expectTruth()
   })

@@ -4,6 +4,7 @@ import type { S3File } from '../../src/core/s3-file.ts'
 import { filesSettled } from '../../src/orm/cleanup-queue.ts'
 import { Album, Paper, Picture, Witness } from '../support/lifecycle-entities.ts'
 import { LifecycleWorld, settings, type TestedDatabase } from '../support/lifecycle-world.ts'
+import { isTypeorm03 } from '../support/typeorm-version.ts'
 
 type Work = (manager: EntityManager) => Promise<unknown>
 
@@ -42,7 +43,10 @@ const operations: Record<string, (world: LifecycleWorld) => Promise<Work>> = {
   'remove of a parent with its children': async (world) => {
     const pictures = [picture(await world.upload('1')), picture(await world.upload('2'))]
     const album = await world.saved(Album, { pictures })
-    return (manager) => manager.remove(album)
+    return async (manager) => {
+      if (isTypeorm03) await manager.remove(album.pictures)
+      await manager.remove(album)
+    }
   },
   'save of a list': async (world) => {
     const rows = await Promise.all(

@@ -336,22 +336,14 @@ describe.each(settingsWithJournal)('on $name', ({ database, hasJournal }) => {
   /** By raw SQL: TypeORM's own statements look for the files themselves. */
   async function setList(manager: EntityManager, id: number, files: S3File[]): Promise<void> {
     const records = JSON.stringify(files.map((file) => file.toRecord()))
-    const [sql, values] = world.dataSource.driver.escapeQueryWithParameters(
-      `UPDATE ${table(ListWay)} SET files = :records WHERE id = :id`,
-      { records, id },
-    )
-    await manager.query(sql, values)
+    const sql = `UPDATE ${table(ListWay)} SET files = :records WHERE id = :id`
+    await world.query(sql, { records, id }, manager)
   }
 
   it('an upload to a storage of any name is pending no more', async () => {
     const file = await world.upload('a', { storage: archive })
-    const { driver } = world.dataSource
-    const [sql, values] = driver.escapeQueryWithParameters(
-      `INSERT INTO ${table(ArchivedFile)} (file) VALUES (:key)`,
-      { key: file.key },
-    )
     expect(await entriesOf(file)).toHaveLength(1)
-    await world.manager.query(sql, values)
+    await world.query(`INSERT INTO ${table(ArchivedFile)} (file) VALUES (:key)`, { key: file.key })
     expect(await entriesOf(file)).toEqual([])
     await expectTruth(file)
   })

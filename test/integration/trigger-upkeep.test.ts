@@ -86,8 +86,6 @@ describe.each(settingsWithJournal)('on $name', ({ database, hasJournal }) => {
     const { state } = await compareTriggers(runner, on.getMetadata(target)).finally(() => runner.release())
     return state
   }
-  const bound = (sql: string, values: ObjectLiteral) =>
-    world.dataSource.query(...world.dataSource.driver.escapeQueryWithParameters(sql, values))
   /** Sets the columns of a file by raw SQL, as another program would. */
   async function setByHand(Class: new () => Way, id: number, file: S3File | null): Promise<void> {
     const metadata = world.dataSource.getMetadata(Class)
@@ -104,7 +102,7 @@ describe.each(settingsWithJournal)('on $name', ({ database, hasJournal }) => {
     )
     const sets = own.map(({ databaseName }, index) => `${driver.escape(databaseName)} = :v${index}`)
     for (const name of Object.keys(values)) values[name] ??= null as never
-    await bound(`UPDATE ${driver.escape(metadata.tableName)} SET ${sets.join(', ')} WHERE id = :id`, {
+    await world.query(`UPDATE ${driver.escape(metadata.tableName)} SET ${sets.join(', ')} WHERE id = :id`, {
       ...values,
       id,
     })
@@ -183,7 +181,7 @@ describe.each(settingsWithJournal)('on $name', ({ database, hasJournal }) => {
       claimedUntil: until,
     })
     const records = JSON.stringify([a, b].map((file) => file.toRecord()))
-    await bound('UPDATE stack SET files = :records WHERE id = :id', { records, id })
+    await world.query('UPDATE stack SET files = :records WHERE id = :id', { records, id })
     expect(await later(b)).toEqual([])
     await world.manager.delete(FileJournalEntry, { id: 'x' })
     await world.expectTruth()

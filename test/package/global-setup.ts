@@ -15,7 +15,7 @@ export interface Packed {
   unpackedSize: number
   /** A project with the tarball, and whatever this repository has. */
   current: string
-  /** The same with what is supported besides: Nest 11, TypeScript 5.9, ts-node, and another Node and a bundler. */
+  /** The same with what is supported besides: Nest 11, TypeORM 0.3, TypeScript 5.9, ts-node, and another Node and a bundler. */
   older: string
   /** An empty folder, for projects with less. */
   others: string
@@ -32,6 +32,7 @@ const olderPackages = [
   ...['common', 'core', 'platform-express', 'platform-fastify', 'swagger'].map(
     (name) => `@nestjs/${name}@11`,
   ),
+  'typeorm@0.3',
   'typescript@5.9',
   'ts-node@10',
   'esbuild@0.28',

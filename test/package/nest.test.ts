@@ -58,7 +58,7 @@ describe('an application of Nest', () => {
     expect(await consumer.run('app.mjs', code)).toEqual(onBoth)
   })
 
-  it('11 runs as CommonJS by ts-node, with TypeScript 5.9 and types that are found the old way', async () => {
+  it('11 runs as CommonJS by ts-node, on TypeORM 0.3, with TypeScript 5.9 and types that are found the old way', async () => {
     const consumer = new Consumer(older, 'nest-ts-node')
     const compilerOptions = {
       target: 'es2022',

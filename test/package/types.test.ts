@@ -47,7 +47,7 @@ describe('TypeScript 7, with the declarations of every library checked', () => {
   })
 })
 
-describe('TypeScript 5.9, with the declarations of this package checked', () => {
+describe('TypeScript 5.9 and TypeORM 0.3, with the declarations of this package checked', () => {
   it('compiles every entry for modules node16, nodenext and esnext', async () => {
     const consumer = new Consumer(older, 'types-5.9')
     consumer.write('esm.mts', program(true))

@@ -13,6 +13,7 @@ import { filesSettled } from '../../src/orm/cleanup-queue.ts'
 import { FileJanitor } from '../../src/orm/file-janitor.ts'
 import { FileJournalEntry } from '../../src/orm/file-journal-entry.ts'
 import { S3FileSubscriber } from '../../src/orm/s3-file-subscriber.ts'
+import { escapeParameters } from '../../src/orm/typeorm-versions.ts'
 import { type UploadStreamOptions, uploadFromStream } from '../../src/upload/upload-from-stream.ts'
 import { silentLogger } from './database.ts'
 import { lifecycleEntities } from './lifecycle-entities.ts'
@@ -194,6 +195,11 @@ export class LifecycleWorld {
     await filesSettled()
     await this.age(10 * 86_400)
     await this.janitor()
+  }
+
+  /** Runs a statement of SQL with values, by their names. */
+  async query(sql: string, values: ObjectLiteral, manager = this.manager): Promise<unknown> {
+    return manager.query(...escapeParameters(this.dataSource, sql, values))
   }
 
   /** A run of a janitor. */
