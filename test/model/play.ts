@@ -774,7 +774,8 @@ export class Play {
         if (setting.isPending && outcome !== 'ok') this.#handles.splice(this.#handles.indexOf(handle), 1)
         if (setting.isInvalid) setValue(entity, field, null)
         if (setting.isInvalid) handle.given[field.path] = []
-        if (outcome === 'ok') this.#learn(handle, isNew)
+        // Another session may have made the row first.
+        if (outcome === 'ok') this.#learn(handle, isNew && !isMet)
       },
       isWrite: true,
     }

@@ -347,8 +347,10 @@ export function write(state: State, writes: readonly Write[], present: ReadonlyS
   for (const [key, release] of released) if (release === 'bulk') next.release([key], 'bulk')
   const done: Branch[] = [{ outcome: 'ok', state: next }]
   const isStale = state.rules.hasSnapshots && state.levels.length > 0
-  // TypeORM writes nothing where the row, as it was when the transaction began, has it already.
-  if (isStale && writes.some(({ row }) => state.moved.has(row))) done.push(...failures(state, writes, ['ok']))
+  // TypeORM goes by the row as it was when the transaction began: it writes nothing where that has it already, and inserts a
+  // row that has come since.
+  if (isStale && writes.some(({ row }) => state.moved.has(row)))
+    done.push(...failures(state, writes, ['ok', 'database']))
   return [...done, ...branches]
 }
 

@@ -12,6 +12,7 @@ import {
 import {
   configureStorages,
   createFileTriggers,
+  dropFileTriggers,
   FileJournalEntry,
   type FileStorage,
   fileJournal,
@@ -98,13 +99,7 @@ export class ModelWorld {
       await dataSource.destroy()
       await dataSource.initialize()
     }
-    if (setting === 'triggers') {
-      const runner = dataSource.createQueryRunner()
-      for (const target of new Set(kinds.map((kind) => kind.parent ?? kind.target))) {
-        await createFileTriggers(runner, target)
-      }
-      await runner.release()
-    }
+    if (setting === 'triggers') await forEachTable(dataSource, createFileTriggers)
     world = new ModelWorld(dataSource, foreign, setting, storage)
     return world
   }
@@ -272,9 +267,20 @@ export class ModelWorld {
   }
 
   async stop(): Promise<void> {
+    // Other suites of the same database look whether triggers are left.
+    if (this.setting === 'triggers') await forEachTable(this.dataSource, dropFileTriggers)
     await this.dataSource.destroy()
     await this.foreign.destroy()
   }
+}
+
+async function forEachTable(
+  dataSource: DataSource,
+  work: (runner: QueryRunner, target: new () => object) => Promise<void>,
+): Promise<void> {
+  const runner = dataSource.createQueryRunner()
+  for (const target of new Set(kinds.map((kind) => kind.parent ?? kind.target))) await work(runner, target)
+  await runner.release()
 }
 
 /** The store that the environment names, or memory. */
