@@ -4,6 +4,7 @@ import type { Subject } from 'typeorm/persistence/Subject.js'
 import { SubjectChangedColumnsComputer } from 'typeorm/persistence/SubjectChangedColumnsComputer.js'
 import { SubjectExecutor } from 'typeorm/persistence/SubjectExecutor.js'
 import { ConfigurationError } from '../core/errors.js'
+import { adaptsFirst } from './adapt-once.js'
 import { assertRules } from './assert-rules.js'
 import { FileChanges, type RowUpdate } from './file-changes.js'
 import {
@@ -30,8 +31,6 @@ import { warnOfNoSubscriber } from './warn-of-no-subscriber.js'
  * it is now, not as it was loaded. So the two places that all writes pass learn of files: here the executor of `save()`
  * and `remove()`, in adapt-query-builders.ts `execute()` of the query builders.
  */
-
-const isAdapted = Symbol.for('typeorm-s3-file.adapted')
 
 /**
  * Where TypeORM's executor is: at its own `statements`, which are known already, or at those of another one that a hook of
@@ -82,9 +81,8 @@ export function isOfExecutor(): boolean {
 
 /** Makes `save()`, `remove()` and their kin follow files, once in a process. */
 export function adaptExecutor(): void {
-  const executor = SubjectExecutor.prototype as unknown as Executor & { [isAdapted]?: true }
-  if (executor[isAdapted]) return
-  executor[isAdapted] = true
+  const executor = SubjectExecutor.prototype as unknown as Executor
+  if (!adaptsFirst(executor)) return
   assertKnown(executor)
   adaptComparison()
   adaptOperations(executor)

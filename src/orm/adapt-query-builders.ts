@@ -10,6 +10,7 @@ import {
 import type { S3File } from '../core/s3-file.js'
 import { isUpload } from '../core/upload-ledger.js'
 import { isOfExecutor } from './adapt-executor.js'
+import { adaptsFirst } from './adapt-once.js'
 import { assertRules } from './assert-rules.js'
 import { FileChanges } from './file-changes.js'
 import {
@@ -30,17 +31,12 @@ import { dataSourceOf } from './typeorm-versions.js'
 import { warnOfBulkWrite } from './warn-of-bulk-write.js'
 import { warnOfNoSubscriber } from './warn-of-no-subscriber.js'
 
-const isAdapted = Symbol.for('typeorm-s3-file.adapted')
-
 /**
  * Makes statements of query builders follow files, once in a process; `insert()`, `update()` and `upsert()` of a manager or
  * a repository are such statements too.
  */
 export function adaptQueryBuilders(): void {
-  const prototype = InsertQueryBuilder.prototype as InsertQueryBuilder<ObjectLiteral> & { [isAdapted]?: true }
-  // Its own: QueryBuilder's prototype, from which it inherits, may be adapted already (columns-in-queries.ts).
-  if (Object.hasOwn(prototype, isAdapted)) return
-  prototype[isAdapted] = true
+  if (!adaptsFirst(InsertQueryBuilder.prototype)) return
   const { execute: insert } = InsertQueryBuilder.prototype
   InsertQueryBuilder.prototype.execute = function () {
     const statement = statementOf(this)

@@ -1,12 +1,11 @@
 import { DataSource } from 'typeorm'
 import { ConfigurationError } from '../core/errors.js'
+import { adaptsFirst } from './adapt-once.js'
 import { whenInitialized } from './data-source-hooks.js'
 import { allFileColumns } from './file-columns.js'
 import { FileJournal } from './file-journal.js'
 import { dialectOf } from './file-sql.js'
 import { hasLifecycle } from './lifecycle-options.js'
-
-const isAdapted = Symbol.for('typeorm-s3-file.adapted-drivers')
 
 /** What a DataSource for MariaDB says, and what happens otherwise. */
 export const mariadbFix = "new DataSource({ …, type: 'mariadb' })"
@@ -45,12 +44,8 @@ export async function assertSynchronizable(dataSource: DataSource): Promise<void
  * have says less.
  */
 function adaptMetadatas(): void {
-  const prototype = DataSource.prototype as unknown as {
-    buildMetadatas: () => Promise<void>
-    [isAdapted]?: true
-  }
-  if (prototype[isAdapted]) return
-  prototype[isAdapted] = true
+  if (!adaptsFirst(DataSource.prototype, 'drivers')) return
+  const prototype = DataSource.prototype as unknown as { buildMetadatas: () => Promise<void> }
   const { buildMetadatas } = prototype
   prototype.buildMetadatas = async function (this: DataSource) {
     try {

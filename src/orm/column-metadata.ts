@@ -7,6 +7,7 @@ import { recordProperties, type S3FileInit } from '../core/file-record.js'
 import { isS3File, isUnreadable, S3File } from '../core/s3-file.js'
 import { sharedState } from '../core/shared-state.js'
 import { UnreadableS3File } from '../core/unreadable-s3-file.js'
+import { adaptsFirst } from './adapt-once.js'
 import { assertFits, notAFile } from './file-value.js'
 
 /** The embedded classes behind `layout: 'columns'`, one for each field. */
@@ -36,9 +37,6 @@ let lastRead: S3File | undefined
 
 /** What was read last: most often the next column is of the same file. */
 let reading: { holder: Holder; property: string; record: Record<string, unknown> } | undefined
-
-/** On the prototype itself: another copy of this package may have adapted it, and there may be two of TypeORM. */
-const isAdapted = Symbol.for('typeorm-s3-file.adapted')
 
 export function markColumnsClass(columnsClass: object, field: FileField): void {
   fieldOfClass.set(columnsClass, field)
@@ -77,9 +75,7 @@ function partColumnOf(column: ColumnMetadata): PartColumn | undefined {
  * reads and writes a column's value learn of these columns; for all others they do what they did.
  */
 export function adaptColumnMetadata(): void {
-  const prototype = ColumnMetadata.prototype as ColumnMetadata & { [isAdapted]?: true }
-  if (prototype[isAdapted]) return
-  prototype[isAdapted] = true
+  if (!adaptsFirst(ColumnMetadata.prototype)) return
   const { getEntityValue, setEntityValue, createValueMap } = ColumnMetadata.prototype
   ColumnMetadata.prototype.getEntityValue = function (entity, transform = false) {
     const column = partColumnOf(this)

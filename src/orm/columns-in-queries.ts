@@ -2,6 +2,7 @@ import { type EntityMetadata, Equal, IsNull, Or, QueryBuilder, SelectQueryBuilde
 import type { FileField } from '../core/file-field.js'
 import { recordProperties } from '../core/file-record.js'
 import { isS3File, type S3File } from '../core/s3-file.js'
+import { adaptsFirst } from './adapt-once.js'
 import { fieldOfColumn } from './column-metadata.js'
 import { isPlain, notAFile } from './file-value.js'
 
@@ -23,8 +24,6 @@ interface Internals {
   executeEntitiesAndRawResults(...args: unknown[]): Promise<unknown>
 }
 
-const isAdapted = Symbol.for('typeorm-s3-file.adapted')
-
 /** While TypeORM looks for the properties of criteria, and not for those of values to be written. */
 let isOfCriteria = false
 
@@ -36,9 +35,8 @@ const atWork = new WeakMap<object, { selects: Select[]; count: number }>()
  * embedded, and goes by the properties that a file has of its own.
  */
 export function adaptQueriesOfColumns(): void {
-  const every = QueryBuilder.prototype as unknown as Internals & { [isAdapted]?: true }
-  if (every[isAdapted]) return
-  every[isAdapted] = true
+  const every = QueryBuilder.prototype as unknown as Internals
+  if (!adaptsFirst(every)) return
 
   const { createPropertyPath, getPredicates } = every
   every.createPropertyPath = function (metadata, entity, prefix) {

@@ -1,5 +1,6 @@
 import { DataSource } from 'typeorm'
 import { sharedState } from '../core/shared-state.js'
+import { adaptsFirst } from './adapt-once.js'
 
 /*
  * TypeORM (0.3 to 1.1) tells nobody when a DataSource is initialized or destroyed
@@ -12,8 +13,6 @@ interface Hooks {
 }
 
 const hooks = sharedState('hooks', (): Hooks => ({ whenInitialized: new Map(), beforeDestroy: new Map() }))
-
-const isAdapted = Symbol.for('typeorm-s3-file.adapted')
 
 /**
  * Calls `work` for each DataSource that is initialized; what it throws fails `initialize()`, which closes it again.
@@ -31,10 +30,24 @@ export function beforeDestroy(name: string, work: (dataSource: DataSource) => Pr
   if (!hooks.beforeDestroy.has(name)) hooks.beforeDestroy.set(name, work)
 }
 
+/**
+ * Calls `begin` for each DataSource that is initialized, and what it returns before that one is destroyed, also when it could
+ * not be initialized after all.
+ */
+export function whileInitialized(
+  name: string,
+  begin: (dataSource: DataSource) => Promise<(() => void) | undefined>,
+): void {
+  const ends = new WeakMap<DataSource, () => void>()
+  whenInitialized(name, async (dataSource) => {
+    const end = await begin(dataSource)
+    if (end !== undefined) ends.set(dataSource, end)
+  })
+  beforeDestroy(name, (dataSource) => ends.get(dataSource)?.())
+}
+
 function adapt(): void {
-  const prototype = DataSource.prototype as DataSource & { [isAdapted]?: true }
-  if (prototype[isAdapted]) return
-  prototype[isAdapted] = true
+  if (!adaptsFirst(DataSource.prototype)) return
   const { initialize, destroy } = DataSource.prototype
   DataSource.prototype.initialize = async function () {
     const dataSource = await initialize.call(this)

@@ -57,7 +57,7 @@ export class FileChanges {
   constructor(runner: QueryRunner) {
     this.#runner = runner
     this.#dataSource = dataSourceOf(runner)
-    this.#journal = FileJournal.of(dataSourceOf(runner))
+    this.#journal = FileJournal.of(this.#dataSource)
   }
 
   get #files(): TransactionFiles {

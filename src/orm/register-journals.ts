@@ -2,24 +2,22 @@ import type { DataSource } from 'typeorm'
 import { ConfigurationError } from '../core/errors.js'
 import type { FileField } from '../core/file-field.js'
 import { isSameLedger, ledgersOf, registerLedger, type UploadLedger } from '../core/upload-ledger.js'
-import { beforeDestroy, whenInitialized } from './data-source-hooks.js'
+import { whileInitialized } from './data-source-hooks.js'
 import { allFileColumns } from './file-columns.js'
 import { FileJournal } from './file-journal.js'
 import { addJournalIndex } from './journal-index.js'
 
 /** From now on uploads find the journal of each DataSource that has the entity. */
 export function registerJournals(): void {
-  const unregisters = new WeakMap<DataSource, () => void>()
-  whenInitialized('journal', async (dataSource) => {
+  whileInitialized('journal', async (dataSource) => {
     const journal = FileJournal.of(dataSource)
-    if (journal === undefined) return
+    if (journal === undefined) return undefined
     if (dataSource.options.synchronize)
       await journal.run('make its index', (_, runner) => addJournalIndex(runner))
     const fields = new Set(allFileColumns(dataSource).map(({ field }) => field))
     warnOfAmbiguity(journal, fields)
-    unregisters.set(dataSource, registerLedger({ ledger: journal, knows: (field) => fields.has(field) }))
+    return registerLedger({ ledger: journal, knows: (field) => fields.has(field) })
   })
-  beforeDestroy('journal', (dataSource) => unregisters.get(dataSource)?.())
 }
 
 /** Uploads into a field that rows of two databases have are refused until they name one: better said before the first. */

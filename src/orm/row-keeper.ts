@@ -2,7 +2,7 @@ import type { DataSource } from 'typeorm'
 import { JournalError } from '../core/errors.js'
 import { type ObjectRef, refId } from '../core/object-ref.js'
 import { type GivenUp, type RowKeeper, registerKeeper } from '../core/upload-ledger.js'
-import { beforeDestroy, whenInitialized } from './data-source-hooks.js'
+import { whileInitialized } from './data-source-hooks.js'
 import { allFileColumns } from './file-columns.js'
 import { FileJournal } from './file-journal.js'
 import { findReferred } from './file-references.js'
@@ -65,11 +65,7 @@ class DataSourceRows implements RowKeeper {
 
 /** From now on `discard()` asks each DataSource that has file columns. */
 export function keepRows(): void {
-  const unregisters = new WeakMap<DataSource, () => void>()
-  whenInitialized('rows', (dataSource) => {
-    if (allFileColumns(dataSource).length > 0) {
-      unregisters.set(dataSource, registerKeeper(new DataSourceRows(dataSource)))
-    }
-  })
-  beforeDestroy('rows', (dataSource) => unregisters.get(dataSource)?.())
+  whileInitialized('rows', async (dataSource) =>
+    allFileColumns(dataSource).length === 0 ? undefined : registerKeeper(new DataSourceRows(dataSource)),
+  )
 }

@@ -1,4 +1,5 @@
 import { DataSource, type EntityMetadata, type QueryRunner } from 'typeorm'
+import { adaptsFirst } from './adapt-once.js'
 import { assertSynchronizable } from './check-driver.js'
 import { fileColumnsOfTable } from './file-columns.js'
 import { FileJournal } from './file-journal.js'
@@ -7,17 +8,13 @@ import { hasAnyTriggers, installedTriggers } from './installed-triggers.js'
 import { onRunner } from './on-runner.js'
 import { dataSourceOf } from './typeorm-versions.js'
 
-const isAdapted = Symbol.for('typeorm-s3-file.adapted-synchronize')
-
 /**
  * `synchronize` changes tables and knows of no triggers: PostgreSQL refuses to drop a column that one of them reads, MySQL
  * drops it, and every statement on the table fails from then on, and SQLite drops the triggers with the table. So they are
  * dropped before, and made again for the entities as they are then.
  */
 export function adaptSynchronize(): void {
-  const prototype = DataSource.prototype as DataSource & { [isAdapted]?: true }
-  if (prototype[isAdapted]) return
-  prototype[isAdapted] = true
+  if (!adaptsFirst(DataSource.prototype, 'synchronize')) return
   const { synchronize } = DataSource.prototype
   DataSource.prototype.synchronize = async function (dropBeforeSync) {
     await assertSynchronizable(this)

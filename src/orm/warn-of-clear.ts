@@ -1,16 +1,13 @@
 import { EntityManager } from 'typeorm'
+import { adaptsFirst } from './adapt-once.js'
 import { fileColumnsOfTable } from './file-columns.js'
 import { hasLifecycle } from './lifecycle-options.js'
 import { dataSourceOf } from './typeorm-versions.js'
 import { warnOfBulkWrite } from './warn-of-bulk-write.js'
 
-const isAdapted = Symbol.for('typeorm-s3-file.adapted')
-
 /** `clear()` is TRUNCATE, or DELETE on SQLite, for which TypeORM has no event. Repositories call the manager's. */
 export function adaptClear(): void {
-  const prototype = EntityManager.prototype as EntityManager & { [isAdapted]?: true }
-  if (prototype[isAdapted]) return
-  prototype[isAdapted] = true
+  if (!adaptsFirst(EntityManager.prototype)) return
   const { clear } = EntityManager.prototype
   EntityManager.prototype.clear = async function (...given: Parameters<EntityManager['clear']>) {
     await clear.apply(this, given)

@@ -3,7 +3,7 @@ import { hasLifecycle } from './lifecycle-options.js'
 
 const warned = new WeakSet<DataSource>()
 
-/** Says once for each DataSource that a file is saved in it and nobody follows what becomes of its object. */
+/** Says once for each DataSource that a file is saved in it and no subscriber follows its object. */
 export function warnOfNoSubscriber(dataSource: DataSource): void {
   if (hasLifecycle(dataSource) || warned.has(dataSource)) return
   warned.add(dataSource)

@@ -4,7 +4,6 @@ import { sharedState } from '../core/shared-state.js'
 
 /** What the fields of one form hold of the field memory. */
 export interface FieldShare {
-  readonly heldBytes: number
   add(bytes: number): void
   /** Gives all of it back. */
   release(): void

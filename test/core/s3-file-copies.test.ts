@@ -133,7 +133,7 @@ describe.each<[string, (document: Document) => Document]>([
 })
 
 describe('a file', () => {
-  it('is known by name to whoever inspects it, at any depth, and shows no more than JSON does', () => {
+  it('is shown by util.inspect() with its name, at any depth, and with no more than JSON has', () => {
     const { file } = new Document()
     const text = "S3File { name: 'Report.pdf', size: 5, contentType: 'application/pdf' }"
     expect(inspect(file)).toBe(text)
@@ -164,7 +164,7 @@ describe('a file', () => {
     expect(Reflect.ownKeys(file as S3File)).toEqual(['name', 'size', 'contentType'])
   })
 
-  it('says what to do instead to whoever reads a copy that is made without its constructor', () => {
+  it('a copy made without its constructor says what to do instead', () => {
     const copy: S3File = Object.create(S3File.prototype)
     expect(errorOf(() => copy.key)).toMatchObject({
       code: 'invalid-value',

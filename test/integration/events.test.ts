@@ -294,7 +294,7 @@ describe('a deletion', () => {
     expect(log.of('delete')).toEqual([{ storage: 'default', key, reason: 'unreferred' }])
   })
 
-  it('by discard() that the store refuses is told as a failure', async () => {
+  it('by discard() that the store refuses is published as a failure', async () => {
     const file = await uploadFromStream(Buffer.from('a'))
     world.proxy.inject({ on: 'DeleteObject', kind: 'accessDenied', times: 100 })
     await expect(file.discard()).rejects.toMatchObject({ code: 'storage-refused' })
