@@ -7,17 +7,10 @@ import {
   findField,
   registerField,
 } from '../../src/core/file-field.ts'
+import { anyField } from '../support/any-field.ts'
 
 function field(label: string): FileField {
-  return {
-    label,
-    layout: 'json',
-    isMultiple: false,
-    onReplace: 'delete',
-    onRemove: 'delete',
-    checksOnSave: true,
-    rules: {},
-  }
+  return { ...anyField, label }
 }
 
 function find(owner: unknown, property: string): FileField {

@@ -7,17 +7,10 @@ import {
   JsonFileTransformer,
   KeyFileTransformer,
 } from '../../src/orm/file-transformer.ts'
+import { anyField } from '../support/any-field.ts'
 import { errorOf } from '../support/error-of.ts'
 
-const field = {
-  label: 'Document.file',
-  layout: 'json',
-  isMultiple: false,
-  onReplace: 'delete',
-  onRemove: 'delete',
-  checksOnSave: true,
-  rules: {},
-} as const
+const field = { ...anyField, label: 'Document.file' } as const
 const list = { ...field, label: 'Document.files', isMultiple: true }
 
 const file = new S3File({ key: 'a/report.pdf', name: 'Report.pdf', size: 5 })

@@ -9,6 +9,7 @@ import { configureStorages } from '../../src/core/storage-registry.ts'
 import { MemoryStorage } from '../../src/storage/memory-storage.ts'
 import { sha256Inspector } from '../../src/upload/sha256-inspector.ts'
 import { uploadFromStream } from '../../src/upload/upload-from-stream.ts'
+import { anyField } from '../support/any-field.ts'
 import { png } from '../support/sample-heads.ts'
 
 let storage: MemoryStorage
@@ -101,12 +102,8 @@ describe('an inspector', () => {
     }
     const [ofField, ofCall] = [inspectorOf(), inspectorOf()]
     registerField(Document, 'file', {
+      ...anyField,
       label: 'Document.file',
-      layout: 'json',
-      isMultiple: false,
-      onReplace: 'delete',
-      onRemove: 'delete',
-      checksOnSave: true,
       rules: { inspect: ofField.inspect },
     })
     await uploadFromStream(Buffer.from('x'), { into: [Document, 'file'], inspect: [ofCall.inspect] })

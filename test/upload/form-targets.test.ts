@@ -5,6 +5,7 @@ import { configureStorages } from '../../src/core/storage-registry.ts'
 import { MemoryStorage } from '../../src/storage/memory-storage.ts'
 import { uploadFormFromRequest, uploadFromRequest } from '../../src/upload/upload-from-request.ts'
 import { uploadFromStream } from '../../src/upload/upload-from-stream.ts'
+import { anyField } from '../support/any-field.ts'
 import { type FormPart, formBody, formType } from '../support/multipart.ts'
 
 class User {
@@ -13,20 +14,13 @@ class User {
 class Application {
   declare cv: S3File
 }
-const field = {
-  layout: 'json',
-  isMultiple: false,
-  onReplace: 'delete',
-  onRemove: 'delete',
-  checksOnSave: true,
-} as const
 registerField(User, 'photo', {
-  ...field,
+  ...anyField,
   label: 'User.photo',
   rules: { keyPrefix: 'photos', maxSizeBytes: 5 },
 })
 registerField(Application, 'cv', {
-  ...field,
+  ...anyField,
   label: 'Application.cv',
   rules: { keyPrefix: 'cvs', storage: 'archive', accept: ['text/*'] },
 })

@@ -4,18 +4,15 @@ import type { S3File } from '../../src/core/s3-file.ts'
 import { configureStorages } from '../../src/core/storage-registry.ts'
 import { MemoryStorage } from '../../src/storage/memory-storage.ts'
 import { resolveTarget } from '../../src/upload/upload-target.ts'
+import { anyField } from '../support/any-field.ts'
 
 class Document {
   declare file: S3File | null
   declare scan: S3File
 }
 registerField(Document, 'file', {
+  ...anyField,
   label: 'Document.file',
-  layout: 'json',
-  isMultiple: false,
-  onReplace: 'delete',
-  onRemove: 'delete',
-  checksOnSave: true,
   rules: {
     storage: 'archive',
     keyPrefix: 'documents',
@@ -123,14 +120,10 @@ describe('a field whose column is too short for its keys', () => {
     declare file: S3File
   }
   registerField(Short, 'file', {
+    ...anyField,
     label: 'Short.file',
     layout: 'key',
-    isMultiple: false,
-    onReplace: 'delete',
-    onRemove: 'delete',
-    checksOnSave: true,
     maxKeyLength: 40,
-    rules: {},
   })
 
   it("is told from the storage's prefix, before anything is read, with the least length that will do", () => {
